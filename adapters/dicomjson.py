@@ -1,0 +1,184 @@
+"""DICOM JSON (PS3.18 F.2) into pages, fast where it is well formed and patient where it is not.
+
+The usual page is decoded by msgspec straight into a type made for the keywords that were asked for. A page
+that does not fit is read again record by record, and only records without a usable shape are lost, counted.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from broker.adapter import Page
+from broker.errors import Malformed
+from broker.matching import Value
+from catalog.keywords import keyword
+
+_NUMBERS = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
+
+
+class _Text(msgspec.Struct, gc=False):
+    Value: Sequence[str | None] = ()
+
+
+class _Number(msgspec.Struct, gc=False):
+    Value: Sequence[int | float | str | None] = ()
+
+
+class _Groups(msgspec.Struct, gc=False, omit_defaults=True):
+    Alphabetic: str = ""
+    Ideographic: str = ""
+    Phonetic: str = ""
+
+
+class _Name(msgspec.Struct, gc=False):
+    Value: Sequence[_Groups | None] = ()
+
+
+class Decoder:
+    """Reads replies of one archive to one question: `fields` are the columns of its pages."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self.fields = fields
+        self._known: dict[str, str] = {}
+        self._keys = [keyword(f) for f in fields]
+        self._fast = _decoder(tuple((k.tag, k.vr) for k in self._keys))
+        self._columns: list[Callable[[Iterable[Any]], list[Value]]] = [
+            functools.partial(_name_column if k.vr == "PN" else _number_column, self._known)
+            if k.vr == "PN" or k.vr in _NUMBERS
+            else functools.partial(_text_column, self._known)
+            for k in self._keys
+        ]
+
+    def page(self, body: bytes) -> Page:
+        """One reply as a page. Raises Malformed when it is not a list of objects at all."""
+        try:
+            found = self._fast.decode(body)
+        except msgspec.ValidationError:
+            return self._patiently(body)
+        except msgspec.DecodeError:
+            return self._mislabelled(body)
+        except UnicodeDecodeError:
+            return self._mislabelled(body)
+        return Page(self.fields, self._rows(found))
+
+    def _rows(self, found: list[Any]) -> list[tuple[Value, ...]]:
+        """Column by column, for a column has one type."""
+        elements = zip(*map(msgspec.structs.astuple, found), strict=True)
+        columns = [read(column) for read, column in zip(self._columns, elements, strict=True)]
+        return list(zip(*columns, strict=True))
+
+    def _mislabelled(self, body: bytes) -> Page:
+        """Bytes that are not UTF-8 although JSON must be: read as Latin-1, and flagged."""
+        try:
+            body.decode("utf-8")
+        except UnicodeDecodeError:
+            page = self.page(body.decode("latin-1").encode("utf-8"))
+            page.notes = (*page.notes, "charset")
+            return page
+        raise Malformed("the reply is not JSON", "bad_json")
+
+    def _patiently(self, body: bytes) -> Page:
+        """Record by record; what has no study UID to stand on is counted as bad."""
+        try:
+            records = msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Malformed("the reply is not JSON", "bad_json") from error
+        if not isinstance(records, list):
+            raise Malformed("the reply is not a list of records", "bad_shape")
+        rows, bad = [], 0
+        for record in records:
+            row = self._lenient(record)
+            if row is None:
+                bad += 1
+            else:
+                rows.append(row)
+        return Page(self.fields, rows, bad)
+
+    def _lenient(self, record: object) -> tuple[Value, ...] | None:
+        if not isinstance(record, dict):
+            return None
+        try:
+            return tuple(_lenient(record.get(k.tag), k.vr) for k in self._keys)
+        except ValueError:
+            return None
+
+
+@functools.lru_cache(maxsize=64)
+def _decoder(columns: tuple[tuple[str, str], ...]) -> msgspec.json.Decoder[list[Any]]:
+    """A decoder for records with these tags; every other attribute is skipped unread."""
+    types = {"PN": _Name, **dict.fromkeys(_NUMBERS, _Number)}
+    fields = [(f"f{i}", types.get(vr, _Text) | None, None) for i, (_, vr) in enumerate(columns)]
+    rename = {f"f{i}": tag or f"-{i}" for i, (tag, _) in enumerate(columns)}
+    record = msgspec.defstruct("Record", fields, rename=rename, gc=False)  # type: ignore[arg-type]
+    return msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
+
+
+def _text_column(known: dict[str, str], column: Iterable[_Text | None]) -> list[Value]:
+    """First values, repeated ones shared, so that a page of equal modalities holds one text."""
+    share = known.setdefault
+    return [
+        None if e is None
+        else (share(v, v) if (v := e.Value[0]) is not None else "") if len(e.Value) == 1
+        else "" if not e.Value
+        else tuple(item or "" for item in e.Value)
+        for e in column
+    ]  # fmt: skip
+
+
+def _number_column(known: dict[str, str], column: Iterable[_Number | None]) -> list[Value]:
+    share = known.setdefault
+    return [
+        None if e is None
+        else (share(t := str(v), t) if (v := e.Value[0]) is not None else "") if len(e.Value) == 1
+        else "" if not e.Value
+        else tuple("" if item is None else str(item) for item in e.Value)
+        for e in column
+    ]  # fmt: skip
+
+
+def _name_column(known: dict[str, str], column: Iterable[_Name | None]) -> list[Value]:
+    share = known.setdefault
+    return [
+        None if e is None
+        else share(t := _joined(e.Value[0]), t) if len(e.Value) == 1
+        else "" if not e.Value
+        else tuple(_joined(item) for item in e.Value)
+        for e in column
+    ]  # fmt: skip
+
+
+def _joined(name: _Groups | None) -> str:
+    """The component groups as DICOM writes them (PS3.5 6.2.1.2)."""
+    if name is None:
+        return ""
+    if not (name.Ideographic or name.Phonetic):
+        return name.Alphabetic
+    return f"{name.Alphabetic}={name.Ideographic}={name.Phonetic}".rstrip("=")
+
+
+def _lenient(element: object, vr: str) -> Value:
+    """One attribute of an ill-formed record. Raises ValueError where nothing can be made of it."""
+    if element is None:
+        return None
+    if not isinstance(element, dict):
+        raise ValueError("an attribute is not an object")
+    given = element.get("Value") or []
+    items = [_lenient_item(item, vr) for item in (given if isinstance(given, list) else [given])]
+    return tuple(items) if len(items) > 1 else items[0] if items else ""
+
+
+def _lenient_item(item: object, vr: str) -> str:
+    if item is None:
+        return ""
+    if isinstance(item, dict) and vr == "PN":
+        groups = [item.get(g) for g in ("Alphabetic", "Ideographic", "Phonetic")]
+        return "=".join(g if isinstance(g, str) else "" for g in groups).rstrip("=")
+    if isinstance(item, str):
+        return item
+    if isinstance(item, int | float) and vr != "UI":
+        return str(item)
+    raise ValueError("a value has the wrong type")

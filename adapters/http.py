@@ -1,0 +1,186 @@
+"""HTTP as every adapter needs it: bounded, on its own origin, with errors of ours.
+
+One session (and one cookie jar) per archive; nothing from the environment: no proxies, no netrc, no shared
+cookies. Status is judged before the body is read; the body is counted after decompression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
+from yarl import URL
+
+from broker.credentials import Secret
+from broker.errors import (
+    ArchiveError,
+    BadConfig,
+    Forbidden,
+    Limited,
+    Malformed,
+    RefusedByArchive,
+    ServerFault,
+    TimedOut,
+    TooMuch,
+    Unreachable,
+)
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one archive: seconds to connect, seconds of silence, decoded bytes of one reply."""
+
+    connect: float = 10.0
+    idle: float = 60.0
+    bytes: int = 64 * 1024 * 1024
+    connections: int = 4
+
+
+@dataclass(slots=True)
+class Http:
+    """One archive's HTTP side. `headers` log in; they are only sent to the origin of `base`."""
+
+    base: str
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    ca_file: str | None = None
+    _session: aiohttp.ClientSession | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadConfig(f"not an HTTP address: {self.base!r}")
+        if self.headers and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise BadConfig(f"credentials would travel in the clear to {parts.hostname}: use https")
+
+    async def get(self, target: str, accept: str) -> bytes | None:
+        """The body of a 200, None for a 204. `target` is an encoded path and query below `base`.
+
+        Asked again at most once, and only where nothing was lost by the first try. Raises ArchiveError.
+        """
+        again = AsyncRetrying(
+            stop=stop_after_attempt(2),
+            wait=wait_random(0.05, 0.3),
+            retry=retry_if_exception(_worth_another),
+            reraise=True,
+        )
+        return await again(self._get, self.base.rstrip("/") + target, accept)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _get(self, url: str, accept: str, hops: int = 2) -> bytes | None:
+        headers = {"Accept": accept, **{k: v.reveal() for k, v in self.headers.items()}}
+        try:
+            async with self._open().get(
+                URL(url, encoded=True), headers=headers, allow_redirects=False
+            ) as reply:
+                if reply.status in (301, 302, 303, 307, 308):
+                    return await self._follow(url, reply.headers.get("Location", ""), accept, hops)
+                _judge(reply)
+                return None if reply.status == 204 else await self._body(reply)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _translated(error) from error
+
+    async def _follow(self, url: str, location: str, accept: str, hops: int) -> bytes | None:
+        """Only on the same origin, and never to a log-in page."""
+        target = urljoin(url, location)
+        here, there = urlsplit(url), urlsplit(target)
+        if (here.scheme, here.netloc) != (there.scheme, there.netloc) or hops == 0:
+            raise RefusedByArchive("it redirects elsewhere, which is not followed", "redirect_refused")
+        if "login" in there.path.lower() or "signin" in there.path.lower():
+            raise Forbidden("it redirects to a log-in page: credentials are needed")
+        return await self._get(target, accept, hops - 1)
+
+    async def _body(self, reply: aiohttp.ClientResponse) -> bytes:
+        kind = reply.content_type
+        if "json" not in kind and not kind.startswith(("application/octet", "text/plain")):
+            raise Malformed(f"it answered {kind or 'without a content type'} instead of JSON", "not_json")
+        body = bytearray()
+        async for chunk in reply.content.iter_chunked(256 * 1024):
+            body += chunk
+            if len(body) > self.limits.bytes:
+                raise TooMuch(f"one reply holds more than {self.limits.bytes:,} bytes")
+        return bytes(body)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(
+                total=None, sock_connect=self.limits.connect, sock_read=self.limits.idle
+            )
+            connector = aiohttp.TCPConnector(limit=self.limits.connections, ssl=self._tls())
+            self._session = aiohttp.ClientSession(
+                timeout=timeout,
+                connector=connector,
+                cookie_jar=aiohttp.CookieJar(unsafe=True),
+                trust_env=False,
+                headers={"User-Agent": "imaging-broker"},
+            )
+        return self._session
+
+    def _tls(self) -> Any:
+        if self.ca_file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise BadConfig(f"cannot use the certificates in {self.ca_file}: {error}") from error
+
+
+def _judge(reply: aiohttp.ClientResponse) -> None:
+    """The status decides before any body is read."""
+    status = reply.status
+    if status in (200, 204):
+        return
+    if status == 401:
+        raise Forbidden("401: it wants credentials, or others")
+    if status == 403:
+        raise Forbidden("403: the credentials do not permit this", "forbidden")
+    if status == 429 or (status == 503 and "Retry-After" in reply.headers):
+        raise Limited(f"{status}: it asks to be left alone", _seconds(reply.headers.get("Retry-After")))
+    if status == 404:
+        raise RefusedByArchive("404: nothing is served at this address", "not_found")
+    if status == 413:
+        raise RefusedByArchive("413: it finds the question too broad", "too_broad")
+    if status >= 500:
+        raise ServerFault(f"{status}: it failed on its side")
+    raise RefusedByArchive(f"{status}: it refused the question", f"http_{status}")
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isdecimal() else None
+
+
+def _worth_another(error: BaseException) -> bool:
+    """Refused connections, resets and server faults: asking twice loses nothing."""
+    if isinstance(error, ServerFault):
+        return True
+    return isinstance(error, ArchiveError) and error.reason in ("unreachable", "truncated_body")
+
+
+def _translated(error: Exception) -> ArchiveError:
+    """A library's error as one of ours; texts of theirs may repeat the address with its values."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return TimedOut("no connection in time", "timeout_connect")
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return TimedOut("it fell silent")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Unreachable("its TLS certificate or protocol is not acceptable", "tls")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Unreachable("its host name does not exist", "dns")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Unreachable("it refuses connections")
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError):
+        return Unreachable("the connection broke in the middle", "truncated_body")
+    return Malformed(f"it does not speak HTTP properly ({type(error).__name__})", "bad_protocol")

@@ -1,0 +1,56 @@
+"""The imaging broker: one query across many medical-imaging archives.
+
+    >>> import broker
+    >>> answer = broker.search("series", "Modality=CT", "BodyPartExamined=LUNG*", at=["idc"], limit=2)
+    >>> answer
+    <Answer: 2+ SERIES entities, complete>
+
+`Query` reads a question, `search` answers it, `asking` streams it, `explain` says what would be asked where.
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from broker.answer import Answer as Answer
+    from broker.api import Session as Session
+    from broker.api import asking as asking
+    from broker.api import explain as explain
+    from broker.api import search as search
+    from broker.errors import ArchiveError as ArchiveError
+    from broker.errors import BadConfig as BadConfig
+    from broker.errors import BadQuery as BadQuery
+    from broker.errors import BrokerError as BrokerError
+    from broker.merge import Entity as Entity
+    from broker.query import Query as Query
+    from broker.report import Report as Report
+    from broker.run import Done as Done
+    from broker.run import Records as Records
+
+_HOME = {
+    "Answer": "answer",
+    "ArchiveError": "errors",
+    "BadConfig": "errors",
+    "BadQuery": "errors",
+    "BrokerError": "errors",
+    "Done": "run",
+    "Entity": "merge",
+    "Query": "query",
+    "Records": "run",
+    "Report": "report",
+    "Session": "api",
+    "asking": "api",
+    "explain": "api",
+    "search": "api",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"broker.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'broker' has no attribute {name!r}")

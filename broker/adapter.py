@@ -1,0 +1,105 @@
+"""The contract between the broker and an adapter, whole.
+
+An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
+archive before it is asked, show the `request` that it would send, say which copy answered (`via`), and
+`close`. It receives only conditions that its `can` declared, applies no filter of its own, merges nothing,
+knows no deadline (it is cancelled) and raises one of the errors in `broker.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from broker.matching import Value
+from broker.query import Condition
+from catalog.capability import Can
+from catalog.keywords import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to one archive.
+
+    conditions  what the archive promised to apply
+    fields      keywords wanted back; more or fewer may come
+    limit       no more records than this are of use, or None; only set when the archive applies every
+                condition of the query exactly
+    """
+
+    level: Level
+    conditions: tuple[Condition, ...] = ()
+    fields: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class Page:
+    """What one reply of an archive holds: rows of values, in the order of `keywords`.
+
+    A value is the text that the archive gave: a tuple of texts where it gave several, "" where it said
+    that there is none, None where it said nothing. `bad` counts records that could not be read, `notes`
+    are short words about the reply as a whole (`charset` ...).
+    """
+
+    keywords: tuple[str, ...]
+    rows: list[tuple[Value, ...]]
+    bad: int = 0
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Value]]) -> Page:
+        """A page from records as mappings; numbers and lists are taken as texts and tuples."""
+        given = list(records)
+        keywords = tuple(dict.fromkeys(k for record in given for k in record))
+        return cls(keywords, [tuple(as_value(r.get(k)) for k in keywords) for r in given])
+
+
+def as_value(given: object) -> Value:
+    """Any plain value as the text, or texts, that DICOM would write."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, list | tuple):
+        items = ["" if item is None else str(item) for item in given]
+        return items[0] if len(items) == 1 else tuple(items) or ""
+    return str(given)
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """How one archive is spoken to."""
+
+    name: str
+    can: Can
+
+    def find(self, ask: Ask) -> AsyncIterator[Page]:
+        """The archive's records, page by page. Raises ArchiveError."""
+        ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """An adapter that can find out more by asking its archive harmless questions."""
+
+    async def learn(self) -> Can:
+        """Its capabilities, with what was open now known. Raises ArchiveError."""
+        ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """An adapter that can show a request without sending it."""
+
+    def request(self, ask: Ask) -> str:
+        """The exact first request for a question, without credentials."""
+        ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """An adapter that holds something open."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
+        ...

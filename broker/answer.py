@@ -1,0 +1,120 @@
+"""The answer: one list of entities, every archive's word on each, and a report per archive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from broker.adapter import Page
+from broker.merge import Entity, Merge, Source
+from broker.project import keep_level
+from broker.query import Query
+from broker.report import Report
+from broker.run import Asking, Event, Records
+from catalog.keywords import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query found.
+
+    entities  merged, archives by precedence, at most `limit`
+    reports   one per archive that was to be asked, in the order of the federation
+    more      more entities exist than are shown
+    """
+
+    query: Query
+    entities: Sequence[Entity]
+    reports: Sequence[Report]
+    more: bool = False
+    limit: int | None = None
+
+    def __iter__(self) -> Iterator[Entity]:
+        return iter(self.entities)
+
+    def __len__(self) -> int:
+        return len(self.entities)
+
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else "INCOMPLETE: " + ", ".join(
+            f"{r.archive} {r.status.value}" for r in self.reports if not r.ok
+        )
+        plus = "+" if self.more else ""
+        return f"<Answer: {len(self.entities)}{plus} {self.query.level.name} entities, {state}>"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every archive answered completely. Then an empty answer proves that there is nothing."""
+        return all(report.ok for report in self.reports)
+
+    @property
+    def answered(self) -> bool:
+        """Whether any archive answered at all."""
+        return any(report.answered for report in self.reports)
+
+    @property
+    def patients(self) -> Sequence[Entity]:
+        """The patients of the answer; a PatientID counts only within its archive and collection."""
+        return self._at(Level.PATIENT)
+
+    @property
+    def studies(self) -> Sequence[Entity]:
+        """The studies of the answer, from their series where series were asked for."""
+        return self._at(Level.STUDY)
+
+    @property
+    def series(self) -> Sequence[Entity]:
+        """The series of the answer; empty where patients or studies were asked for."""
+        return self._at(Level.SERIES)
+
+    def _at(self, level: Level) -> Sequence[Entity]:
+        if level is self.query.level:
+            return self.entities
+        return _coarser(self.entities, level) if level < self.query.level else ()
+
+    def lacking(self, required: Sequence[str]) -> list[Report]:
+        """Reports of required archives that did not answer completely."""
+        return [r for r in self.reports if r.archive in required and not r.ok]
+
+
+def _coarser(entities: Sequence[Entity], level: Level) -> list[Entity]:
+    """Series as studies, or studies as patients: each archive's records by what they belong to."""
+    merge = Merge(level)
+    for entity in entities:
+        for source, row in entity.sayings:
+            page = keep_level(Page(source.keywords, [row]), level)
+            merge.add(page, Source(source.archive, source.rank, page.keywords, source.retrieved))
+    return merge.result()
+
+
+@dataclass(slots=True)
+class Collector:
+    """Turns the events of a query into its answer."""
+
+    query: Query
+    limit: int | None = None
+    reports: dict[str, Report] = field(default_factory=dict)
+    merge: Merge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.merge = Merge(self.query.level)
+
+    async def collect(
+        self, asking: Asking, names: Sequence[str], watch: Callable[[Event], None] | None = None
+    ) -> Answer:
+        """Read every event, showing each to `watch`. The answer does not depend on their order."""
+        async for event in asking:
+            if watch is not None:
+                watch(event)
+            if isinstance(event, Records):
+                self.merge.add(event.page, event.source)
+            else:
+                self.reports[event.report.archive] = event.report
+        return self.answer(names)
+
+    def answer(self, names: Sequence[str]) -> Answer:
+        """What is known so far."""
+        found = self.merge.result()
+        reports = [self.reports[name] for name in names if name in self.reports]
+        more = any(r.more for r in reports) or (self.limit is not None and len(found) > self.limit)
+        return Answer(self.query, found[: self.limit], reports, more, self.limit)

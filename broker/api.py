@@ -1,0 +1,169 @@
+"""Asking from Python: `search` for scripts and notebooks, `asking` for asyncio, `explain` to look first."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from broker import config
+from broker.adapter import Adapter
+from broker.answer import Answer, Collector
+from broker.errors import BadConfig, BadQuery
+from broker.explanation import Explanation, explained
+from broker.plan import Wish
+from broker.privacy import withheld
+from broker.query import Query
+from broker.registry import adapter_for
+from broker.run import Asking, Event, close
+from broker.trust import Distrust
+from catalog.archives import Archive
+from catalog.keywords import UnknownKeyword, keyword
+
+T = TypeVar("T")
+
+TIMEOUT = 30.0
+_DISTRUST = Distrust()
+
+At = str | Adapter
+
+
+class Session:
+    """A query with the archives that it goes to: everything decided, nothing asked yet.
+
+    Raises BadConfig and BadQuery here, so that after this only archives can fail.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        *,
+        at: Iterable[At] = (),
+        limit: int | None = None,
+        fields: Iterable[str] = (),
+        scan: bool = False,
+        include_unknown: bool = False,
+        reveal: bool = False,
+        config_file: str | Path | None = None,
+    ) -> None:
+        if limit is not None and limit < 1:
+            raise BadQuery(f"limit {limit}: must be at least 1")
+        self.query = query
+        self.limit = limit
+        chosen = list(at)
+        archives = config.federation(config_file) if not chosen or _named(chosen) else {}
+        picked = _picked(archives, chosen)
+        self.adapters = [a if isinstance(a, Adapter) else adapter_for(a) for a in picked]
+        hidden = [frozenset[str]()] * len(picked) if reveal else withheld(query, picked)
+        extra = _keywords(fields)
+        self.wishes = [Wish(extra, limit, scan, include_unknown, names) for names in hidden]
+
+    @property
+    def names(self) -> list[str]:
+        """The archives, in the order of precedence."""
+        return [adapter.name for adapter in self.adapters]
+
+    def asking(self, timeout: float = TIMEOUT) -> Asking:
+        """The query under way, as an async context manager over events."""
+        if not 0 < timeout < 86_400:
+            raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
+        return Asking(self.query, self.adapters, self.wishes, timeout, _DISTRUST)
+
+    async def answer(self, timeout: float = TIMEOUT, watch: Callable[[Event], None] | None = None) -> Answer:
+        """Ask, and collect everything."""
+        collector = Collector(self.query, self.limit)
+        try:
+            async with self.asking(timeout) as events:
+                return await collector.collect(events, self.names, watch)
+        finally:
+            await close(self.adapters)
+
+    def explain(self) -> list[Explanation]:
+        """What would be asked where, without asking."""
+        return [explained(self.query, a, w) for a, w in zip(self.adapters, self.wishes, strict=True)]
+
+
+def search(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any) -> Answer:
+    """Ask and wait for the whole answer.
+
+    `query` is a Query, or a level followed by conditions as the query language writes them. Options: `at`
+    (archive names or adapters; those asked by default otherwise), `limit`, `fields` (further keywords to
+    return), `scan` (listing whole archives is fine), `include_unknown`, `reveal` (identifying values may be
+    shown to public archives), `config_file`. Also works where an event loop is running already, as in
+    Jupyter. Raises BadQuery or BadConfig before anything is asked; archives that fail are in the reports.
+
+    >>> import broker
+    >>> answer = broker.search("series", "Modality=CT", "BodyPartExamined=LUNG*", at=["idc"], limit=3)
+    >>> len(answer), answer.complete
+    (3, True)
+    """
+    session = Session(_query(query, conditions), **options)
+    return _run(session.answer(timeout))
+
+
+def asking(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any) -> Asking:
+    """The query as an async context manager over events; options as for `search`.
+
+    Leaving it cancels every request that is still under way.
+    """
+    return Session(_query(query, conditions), **options).asking(timeout)
+
+
+def explain(query: Query | str, *conditions: str, **options: Any) -> list[Explanation]:
+    """What would be asked where, checked here, or refused, and why. Asks nobody."""
+    return Session(_query(query, conditions), **options).explain()
+
+
+def _query(query: Query | str, conditions: Sequence[str]) -> Query:
+    if isinstance(query, str):
+        return Query(query, *conditions)
+    if conditions:
+        raise BadQuery("give conditions to the Query, or a level and conditions")
+    return query
+
+
+def _named(chosen: Sequence[At]) -> bool:
+    return any(isinstance(a, str) for a in chosen)
+
+
+def _picked(archives: dict[str, Archive], chosen: Sequence[At]) -> list[Archive | Adapter]:
+    """The archives in the order given; by name from the federation."""
+    if not chosen:
+        return [*config.chosen(archives)]
+    picked = [config.chosen(archives, (a,))[0] if isinstance(a, str) else a for a in chosen]
+    once = {a.name: a for a in picked}
+    if len(once) < len(picked) and any(isinstance(a, Adapter) for a in picked):
+        raise BadConfig("two archives of one name")
+    return list(once.values())
+
+
+def _keywords(fields: Iterable[str]) -> tuple[str, ...]:
+    try:
+        return tuple(keyword(f).name for f in fields)
+    except UnknownKeyword as error:
+        raise BadQuery(str(error)) from error
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, in a thread of its own where a loop is running here already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    result: list[T] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            result.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="broker-search", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return result[0]

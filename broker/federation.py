@@ -1,0 +1,66 @@
+"""The form of a federation file, checked with pydantic: what a user wrote is never taken on trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from broker.errors import BadConfig
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class Auth(BaseModel):
+    """How to log in; `password`, `token` and `value` are references such as `env:NAME`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Literal["none", "basic", "bearer", "header", "netrc"]
+    username: str | None = None
+    password: str | None = None
+    token: str | None = None
+    name: str | None = None
+    value: str | None = None
+
+
+class Entry(BaseModel):
+    """One `[archives.NAME]` table; `adapter` may be left out where a shipped archive is changed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    adapter: str | None = None
+    title: str | None = None
+    url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^\s@]+$")] | None = None
+    asked: bool | None = None
+    trust: Literal["trusted", "public"] | None = None
+    state: Literal["embedded", "alive", "moved", "retired", "unknown"] | None = None
+    as_of: str | None = None
+    cite: str | None = None
+    note: str | None = None
+    auth: Auth | None = None
+    options: dict[str, Any] | None = None
+
+
+class File(BaseModel):
+    """A federation file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    archives: dict[Annotated[str, Field(pattern=NAME)], Entry] = {}
+
+
+def checked(file: Path, raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The entries of a federation file, only what was set. Raises BadConfig naming file and field.
+
+    The values themselves are not repeated in errors: somebody may have written a secret there.
+    """
+    try:
+        read = File.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise BadConfig(f"{file}: {place}: {first['msg']}{more}") from None
+    return {n: e.model_dump(exclude_none=True) for n, e in read.archives.items()}

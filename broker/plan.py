@@ -1,0 +1,208 @@
+"""What is asked of an archive, what is checked here, and what is refused by name.
+
+Every condition of the query takes exactly one of these ways:
+
+    asked there   the archive promised this kind of matching on this keyword, so it is sent; it is checked
+                  here again where the keyword comes back
+    checked here  the promise is missing or weaker, but the keyword comes back. What helps is still sent, in
+                  a weaker form that loses nothing
+    refused       neither; then the archive is not asked at all, for its answer would ignore a condition
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from broker.adapter import Ask
+from broker.query import Condition, Query
+from broker.weaken import sendable, split
+from catalog.capability import Can, Kind, Proof
+from catalog.keywords import USUAL, Keyword, Level, keyword
+
+
+class Where(enum.Enum):
+    """Where a condition is applied."""
+
+    THERE = "asked there"
+    HERE = "checked here"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The way of one condition: `sent` is what the archive is asked of it, if anything."""
+
+    condition: Condition
+    where: Where
+    sent: Condition | None
+    why: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the archive is asked the very condition."""
+        return self.where is Where.THERE and self.sent == self.condition
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one archive is asked. With a `refusal`, nothing is."""
+
+    archive: str
+    query: Query
+    level: Level
+    steps: tuple[Step, ...]
+    asks: tuple[Ask, ...] = ()
+    refusal: str = ""
+
+    @property
+    def groups(self) -> bool:
+        """Whether finer records are asked for and grouped here to the level of the query."""
+        return self.level is not self.query.level
+
+    def asked(self) -> list[str]:
+        """Conditions, as they are sent."""
+        return [str(step.sent) for step in self.steps if step.sent is not None]
+
+    def checked(self) -> list[str]:
+        """Conditions that are only applied here, wholly or after a weaker request."""
+        return [str(step.condition) for step in self.steps if step.where is Where.HERE]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a query wants beside its conditions.
+
+    fields           further keywords to return
+    limit            how many entities are enough, or None
+    scan             listing an archive whole is acceptable
+    include_unknown  records of which a condition is unknown are wanted too
+    withheld         keywords whose values this archive must not see
+    """
+
+    fields: tuple[str, ...] = ()
+    limit: int | None = None
+    scan: bool = False
+    include_unknown: bool = False
+    withheld: frozenset[str] = frozenset()
+
+
+def plan(query: Query, archive: str, can: Can, wish: Wish) -> Plan:
+    """Split a query over what one archive can do. Pure: asks nobody."""
+    level = _level(query, can)
+    if level is None:
+        return _refused(query, archive, query.level, (), f"it has no {query.level.name} level")
+    can = can.at(level)
+    conditions = _at_level(query, level, can)
+    steps = tuple(_step(c, conditions, can, wish.withheld) for c in conditions)
+    refusal = _refusal(steps, level, can, wish)
+    if refusal:
+        return _refused(query, archive, level, steps, refusal)
+    made = Plan(archive, query, level, steps)
+    return replace(made, asks=tuple(_asks(made, can, wish)))
+
+
+def _refused(query: Query, archive: str, level: Level, steps: tuple[Step, ...], why: str) -> Plan:
+    return Plan(archive, query, level, steps, refusal=why)
+
+
+def _level(query: Query, can: Can) -> Level | None:
+    """The level to ask at: the query's, or the coarsest finer one that keeps every condition."""
+    finest = max([query.level, *(c.key.level for c in query.conditions)])
+    if query.level in can.levels and (finest is query.level or _fits(query, can)):
+        return query.level
+    finer = [level for level in sorted(can.levels) if level > query.level]
+    return next((level for level in finer if level >= finest), finer[-1] if finer else None) or (
+        query.level if query.level in can.levels else None
+    )
+
+
+def _fits(query: Query, can: Can) -> bool:
+    """Whether conditions on finer attributes can stay at the level of the query."""
+    finer = [c for c in query.conditions if c.key.level > query.level]
+    return can.relational or all(_in_study(query, c, can) for c in finer)
+
+
+def _in_study(query: Query, condition: Condition, can: Can) -> bool:
+    """Whether `Modality` at study level can be asked as ModalitiesInStudy (PS3.4 C.3.4)."""
+    alone = sum(c.key.level > query.level for c in query.conditions) == 1
+    free = all(c.keyword != "ModalitiesInStudy" for c in query.conditions)
+    study = query.level is Level.STUDY and condition.keyword == "Modality"
+    return study and alone and free and can.gives("ModalitiesInStudy")
+
+
+def _at_level(query: Query, level: Level, can: Can) -> tuple[Condition, ...]:
+    """The conditions as they read at the level that is asked."""
+    if level is not Level.STUDY or can.relational:
+        return query.conditions
+    moved = keyword("ModalitiesInStudy")
+    return tuple(replace(c, key=moved) if _in_study(query, c, can) else c for c in query.conditions)
+
+
+def _step(c: Condition, among: tuple[Condition, ...], can: Can, withheld: frozenset[str]) -> Step:
+    if c.universal:
+        return Step(c, Where.THERE, c, "matches everything")
+    hidden = c.keyword in withheld
+    sent = None if hidden else sendable(c, among, can)
+    back = can.gives(c.keyword)
+    promise = ", ".join(sorted(k.value for k in can.kinds(c.keyword))) or "nothing"
+    if sent == c and _in_one_request(c, can):
+        return Step(c, Where.THERE, sent, f"promised: {promise}" + ("" if back else "; taken at its word"))
+    if back:
+        weaker = "a weaker form is asked there" if sent else f"promised there: {promise}"
+        why = "its value is not shown to a public archive" if hidden else weaker
+        return Step(c, Where.HERE, sent, why)
+    lacking = "its value is not shown to a public archive" if hidden else f"promised there: {promise}"
+    return Step(c, Where.REFUSED, None, f"{lacking}, and {c.keyword} does not come back")
+
+
+def _in_one_request(c: Condition, can: Can) -> bool:
+    return len(c.matches) == 1 or Kind.ANY_OF in can.kinds(c.keyword)
+
+
+def _refusal(steps: tuple[Step, ...], level: Level, can: Can, wish: Wish) -> str:
+    lost = [step for step in steps if step.where is Where.REFUSED]
+    if lost:
+        return "; ".join(f"cannot apply {step.condition.keyword}: {step.why}" for step in lost)
+    narrowing = [s for s in steps if not s.condition.universal]
+    if not narrowing or any(s.sent for s in narrowing) or can.lists_all or wish.scan:
+        return ""
+    names = ", ".join(s.condition.keyword for s in narrowing)
+    help_ = [k for k in can.matches if k in USUAL and USUAL[k].level <= level][:6]
+    hint = f"add a condition on {' or '.join(help_)}, or " if help_ else ""
+    return f"{names} cannot be asked there, so all of it would be listed; {hint}allow it with --scan"
+
+
+def _asks(made: Plan, can: Can, wish: Wish) -> Iterable[Ask]:
+    sent = tuple(s.sent for s in made.steps if s.sent is not None and not s.sent.universal)
+    exact = not made.groups and all(step.exact for step in made.steps)
+    limit = wish.limit + 1 if wish.limit and exact else None
+    fields = tuple(k for k in _fields(made, wish.fields) if can.gives(k))
+    for conditions in split(sent, can):
+        yield Ask(made.level, conditions, fields, limit)
+
+
+def _fields(made: Plan, extra: tuple[str, ...]) -> list[str]:
+    """The usual keywords of the level and those above it, then what the conditions need."""
+    usual = [k for k in USUAL.values() if k.level <= made.level and k.name in DEFAULT_FIELDS]
+    asked: list[Keyword] = [step.condition.key for step in made.steps]
+    return list(dict.fromkeys([k.name for k in usual] + [k.name for k in asked] + list(extra)))
+
+
+DEFAULT_FIELDS = frozenset(
+    "Collection PatientID PatientName PatientBirthDate PatientSex PatientAge StudyInstanceUID StudyID "
+    "StudyDate StudyTime AccessionNumber StudyDescription ModalitiesInStudy ReferringPhysicianName "
+    "NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances SeriesInstanceUID Modality SeriesNumber "
+    "SeriesDescription SeriesDate BodyPartExamined Manufacturer ManufacturerModelName "
+    "NumberOfSeriesRelatedInstances AnalysisResult License SourceDOI DataURL SizeInMB "
+    "NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances".split()
+)
+
+
+def hopeful(can: Can) -> Can:
+    """The capabilities as they would be if everything that is still open turned out well."""
+    proofs = {
+        name: Proof.YES for name in ("any_text", "any_case_pn") if getattr(can, name) is Proof.OPEN
+    }
+    return replace(can, **proofs) if proofs else can

@@ -1,0 +1,227 @@
+"""The fan-out: every archive asked at once, under one deadline, each on its own.
+
+`Asking` is an async context manager over an async iterator of events. Leaving it, at any moment, cancels every
+request that is still under way. (An async generator could not do that: PEP 789.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+from broker.adapter import Adapter, Closes, Learns, Page
+from broker.check import Checker
+from broker.errors import ArchiveError
+from broker.matching import Value
+from broker.merge import Source
+from broker.plan import Plan, Wish, hopeful, plan
+from broker.project import grouped
+from broker.query import Query
+from broker.report import Report, Status
+from broker.trust import Distrust
+
+log = logging.getLogger("broker")
+
+GRACE = 0.2  # seconds after the deadline in which an archive may still end by itself
+WAITING = 64  # pages that may wait for a slow reader before archives are slowed down too
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Event: records that satisfy the query, from one archive. `source` says who and with which columns."""
+
+    source: Source
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Event: an archive has ended, well or not."""
+
+    report: Report
+
+
+Event = Records | Done
+
+
+class Asking:
+    """One query under way.
+
+    >>> import asyncio, broker
+    >>> async def main():
+    ...     async with broker.asking(broker.Query("series", Modality="CT"), limit=1, at=["idc"]) as events:
+    ...         return [type(event).__name__ async for event in events]
+    >>> asyncio.run(main())
+    ['Records', 'Done']
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        archives: Sequence[Adapter],
+        wishes: Sequence[Wish],
+        timeout: float,
+        distrust: Distrust | None = None,
+    ) -> None:
+        self.query = query
+        self._archives = list(zip(archives, wishes, strict=True))
+        self._timeout = timeout
+        self._distrust = distrust or Distrust()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(WAITING)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._open: dict[int, Report] = {}
+        self._end = 0.0
+
+    async def __aenter__(self) -> Asking:
+        self._end = asyncio.get_running_loop().time() + self._timeout
+        for rank, (adapter, wish) in enumerate(self._archives):
+            self._open[rank] = Report(adapter.name)
+            self._tasks.append(asyncio.create_task(self._ask(rank, adapter, wish)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=GRACE) if self._tasks else None
+
+    def __aiter__(self) -> Asking:
+        return self
+
+    async def __anext__(self) -> Event:
+        if not self._open and self._queue.empty():
+            raise StopAsyncIteration
+        left = self._end + GRACE - asyncio.get_running_loop().time()
+        try:
+            return await asyncio.wait_for(self._queue.get(), max(left, 0.001))
+        except TimeoutError:
+            return self._overdue()
+
+    def _overdue(self) -> Event:
+        """An archive that does not even end when it is cancelled is reported without it."""
+        if not self._open:
+            raise StopAsyncIteration
+        rank, report = self._open.popitem()
+        self._tasks[rank].cancel()
+        _failed(report, "timeout", "it did not end in time")
+        report.seconds = self._timeout
+        return Done(report)
+
+    async def _ask(self, rank: int, adapter: Adapter, wish: Wish) -> None:
+        report = self._open[rank]
+        start = time.perf_counter()
+        try:
+            async with asyncio.timeout_at(self._end):
+                await self._conversation(rank, adapter, wish, report, start)
+        except TimeoutError:
+            _failed(report, "timeout", f"no complete answer within {self._timeout:g} s")
+        except ArchiveError as error:
+            _failed(report, error.reason, str(error))
+        except Exception as error:  # noqa: BLE001 - a defect in one adapter must not take the others along
+            log.debug("archive %s: unexpected error", adapter.name, exc_info=True)
+            _failed(report, "internal", f"unexpected {type(error).__name__} in its adapter")
+        finally:
+            report.seconds = time.perf_counter() - start
+            report.via = getattr(adapter, "via", "")
+        if self._open.pop(rank, None) is not None:
+            await self._queue.put(Done(report))
+
+    async def _conversation(
+        self, rank: int, adapter: Adapter, wish: Wish, report: Report, start: float
+    ) -> None:
+        made = await self._plan(adapter, wish)
+        _planned(report, made)
+        if made.refusal:
+            report.status, report.reason, report.detail = Status.REFUSED, "condition", made.refusal
+            return
+        checker = Checker(made, adapter.can.at(made.level), wish.include_unknown)
+        taker = Taker(made, wish.limit)
+        try:
+            for ask in made.asks:
+                async with aclosing(adapter.find(ask)) as pages:  # type: ignore[type-var]
+                    async for page in pages:
+                        report.first = report.first or time.perf_counter() - start
+                        await self._take((rank, adapter.name), page, checker, taker, report)
+                        if report.more:
+                            return
+        finally:
+            report.unknown, report.broken = dict(checker.unknown), dict(checker.broken)
+            self._distrust.note(adapter.name, checker.broken)
+            _remarks(report)
+
+    async def _plan(self, adapter: Adapter, wish: Wish) -> Plan:
+        """The plan, made again with what the archive can teach, where that could make it better."""
+        can = self._distrust.doubted(adapter.name, adapter.can)
+        made = plan(self.query, adapter.name, can, wish)
+        if not isinstance(adapter, Learns) or plan(self.query, adapter.name, hopeful(can), wish) == made:
+            return made
+        learned = self._distrust.doubted(adapter.name, await adapter.learn())
+        return plan(self.query, adapter.name, learned, wish)
+
+    async def _take(
+        self, who: tuple[int, str], page: Page, checker: Checker, taker: Taker, report: Report
+    ) -> None:
+        rank, archive = who
+        report.fetched += len(page.rows)
+        report.bad += page.bad
+        report.notes.extend(note for note in page.notes if note not in report.notes)
+        for unknown, kept in checker.sort(page):
+            cut = taker.take(kept, report)
+            if cut.rows:
+                source = Source(archive, rank, cut.keywords, time.time(), unknown)
+                await self._queue.put(Records(source, cut))
+
+
+class Taker:
+    """Brings records to the level of the query, and takes no more of them than the limit."""
+
+    def __init__(self, made: Plan, limit: int | None) -> None:
+        self._plan = made
+        self._limit = limit
+        self._once: dict[tuple[Value, ...], None] | None = {} if made.groups or len(made.asks) > 1 else None
+
+    def take(self, page: Page, report: Report) -> Page:
+        """The part of a page that is new and that the limit leaves room for; says when there was more."""
+        page = grouped(page, self._plan)
+        if self._once is not None:
+            fresh = [row for row in page.rows if row not in self._once]
+            self._once.update(dict.fromkeys(fresh))
+            page = replace(page, rows=fresh)
+        room = len(page.rows) if self._limit is None else self._limit - report.kept
+        if len(page.rows) > room:
+            report.more = True
+            page = replace(page, rows=page.rows[:room])
+        report.kept += len(page.rows)
+        return page
+
+
+def _planned(report: Report, made: Plan) -> None:
+    report.level = made.level.name
+    report.asked, report.checked = made.asked(), made.checked()
+    report.refused = [str(s.condition) for s in made.steps if s.where.value == "refused"]
+
+
+def _failed(report: Report, reason: str, detail: str) -> None:
+    """What came before an archive failed is kept, and is not all."""
+    report.status = Status.PARTIAL if report.fetched else Status.FAILED
+    report.reason, report.detail = reason, detail
+
+
+def _remarks(report: Report) -> None:
+    """Unreadable records make an answer partial; broken promises do not, for they were repaired here."""
+    if report.bad or "charset" in report.notes:
+        report.status = Status.PARTIAL
+        report.reason = f"bad_records={report.bad}" if report.bad else "charset"
+    elif report.broken:
+        report.reason = "filter_not_applied"
+
+
+async def close(archives: Sequence[Adapter]) -> None:
+    """Let every adapter go of what it holds."""
+    await asyncio.gather(*(a.close() for a in archives if isinstance(a, Closes)))

@@ -1,0 +1,1 @@
+"""What is known of imaging archives: keywords, capabilities, endpoints. Imports nothing of ours."""

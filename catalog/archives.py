@@ -1,0 +1,44 @@
+"""Archives: what each one is called, where it is, how it is spoken to, and what was last known of its state."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+STATES = ("embedded", "alive", "moved", "retired", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One archive of a federation.
+
+    adapter  the kind of archive: a name in the entry-point group `broker.adapters`
+    asked    whether it is asked when a query names no archives
+    trust    `trusted` (may see identifying values) or `public`
+    state    one of STATES, as of the date `as_of`, according to `cite`
+    auth     how to log in: a kind and references to secrets, never secrets
+    options  what the adapter wants to know beside the URL
+    """
+
+    name: str
+    adapter: str
+    title: str = ""
+    url: str = ""
+    asked: bool = False
+    trust: str = "public"
+    state: str = "unknown"
+    as_of: str = ""
+    cite: str = ""
+    note: str = ""
+    auth: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def shipped() -> dict[str, Mapping[str, Any]]:
+    """The archives that come with the broker: name -> the fields of an `Archive`."""
+    text = resources.files("catalog").joinpath("data/archives.toml").read_text(encoding="utf-8")
+    found: dict[str, Mapping[str, Any]] = tomllib.loads(text)["archives"]
+    return found

@@ -1,0 +1,89 @@
+"""What an archive can be asked: its levels, and for each keyword the kinds of matching it performs."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from catalog.keywords import USUAL, Level
+
+
+class Kind(enum.Enum):
+    """A kind of matching that an archive may promise for a keyword (PS3.4 C.2.2.2).
+
+    A promise says: every record that matches by DICOM's rules comes back. What comes back beyond that
+    is dropped by the broker, so a promise can be too generous to itself only by losing records.
+    """
+
+    SINGLE = "single value"
+    ANY_OF = "any of several values"
+    WILDCARD = "wildcard"
+    RANGE = "range"
+    CONTAINS = "contains, any case"
+    EMPTY = "empty value"
+    ANY_CASE = "letters of any case"
+
+
+class Proof(enum.Enum):
+    """Whether something about an archive is known: by test or by declaration, or not yet."""
+
+    YES = "yes"
+    NO = "no"
+    OPEN = "not yet known"
+
+
+Promises = Mapping[str, frozenset[Kind]]
+
+
+@dataclass(frozen=True, slots=True)
+class Can:
+    """The capabilities of one archive.
+
+    levels       levels at which it answers
+    matches      keyword -> kinds of matching it performs; a keyword that is missing is not matched there
+    returns      keywords it returns, or None for "whatever it is asked for"
+    lists_all    whether listing everything is acceptable when no condition can be asked there
+    any_text     whether values outside A-Z a-z 0-9 . - _ * survive the way to the archive
+    any_case_pn  whether person names match in any case there, as DICOM permits and people expect
+    combines     whether a date range and a time range together are one interval (PS3.4 C.2.2.2.5)
+    relational   whether conditions on finer attributes may stand in a coarser question, where they mean
+                 "has at least one such series", all in the same series
+    lists        how many values one request may hold in an any-of list
+    stars        how many `*` a wildcard value may hold, or None
+    own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
+    """
+
+    levels: frozenset[Level]
+    matches: Promises = field(default_factory=lambda: MappingProxyType({}))
+    returns: frozenset[str] | None = None
+    lists_all: bool = False
+    any_text: Proof = Proof.YES
+    any_case_pn: Proof = Proof.YES
+    combines: bool = False
+    relational: bool = False
+    lists: int = 50
+    stars: int | None = None
+    own_level: frozenset[str] = frozenset()
+
+    def kinds(self, keyword: str) -> frozenset[Kind]:
+        """The kinds of matching promised for a keyword."""
+        return self.matches.get(keyword, frozenset())
+
+    def gives(self, keyword: str) -> bool:
+        """Whether records come back with this keyword."""
+        return self.returns is None or keyword in self.returns
+
+    def at(self, level: Level) -> Can:
+        """The same, as it holds for questions of one level."""
+        gone = {k for k in self.own_level if k in USUAL and USUAL[k].level is not level}
+        if not gone:
+            return self
+        returns = frozenset(USUAL) if self.returns is None else self.returns
+        return replace(self.without(gone), returns=returns - gone)
+
+    def without(self, keywords: Iterable[str]) -> Can:
+        """The same, no longer trusted to match these keywords."""
+        gone = frozenset(keywords)
+        return replace(self, matches={k: v for k, v in self.matches.items() if k not in gone})

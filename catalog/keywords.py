@@ -1,0 +1,158 @@
+"""DICOM keywords, the level each one belongs to, and its VR.
+
+The usual keywords of a search stand in `USUAL`, because DICOM's data dictionary does not say to which
+level an attribute belongs (PS3.4 C.6.1.1, C.6.2.1 and PS3.18 10.6.3.3 do) and because reading pydicom's
+dictionary costs a quarter of a second. Every other keyword comes from pydicom, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+from dataclasses import dataclass
+
+
+class UnknownKeyword(ValueError):
+    """No such DICOM keyword or tag; the message suggests the nearest one."""
+
+
+class Level(enum.IntEnum):
+    """A level of the DICOM information model (PS3.4 C.6), coarse to fine."""
+
+    PATIENT = 1
+    STUDY = 2
+    SERIES = 3
+
+    @property
+    def uid(self) -> str:
+        """The keyword that names an entity of this level."""
+        return _UNIQUE[self]
+
+
+_UNIQUE = {
+    Level.PATIENT: "PatientID",
+    Level.STUDY: "StudyInstanceUID",
+    Level.SERIES: "SeriesInstanceUID",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """An attribute that can be asked for.
+
+    `tag` is eight hexadecimal digits, or "" for the few attributes that are ours and not DICOM's
+    (`Collection`, `License` ...). `level` is the level at which archives keep the attribute.
+    """
+
+    name: str
+    tag: str
+    vr: str
+    level: Level
+
+
+_P, _T, _S = Level.PATIENT, Level.STUDY, Level.SERIES
+
+# level: "keyword tag vr", as PS3.6 has them; tests compare them with pydicom's dictionary
+_USUAL_TEXT: dict[Level, str] = {
+    _P: """
+    PatientName 00100010 PN|PatientID 00100020 LO|IssuerOfPatientID 00100021 LO
+    PatientBirthDate 00100030 DA|PatientBirthTime 00100032 TM|PatientSex 00100040 CS
+    OtherPatientIDs 00101000 LO|OtherPatientNames 00101001 PN|EthnicGroup 00102160 SH
+    PatientComments 00104000 LT|PatientSpeciesDescription 00102201 LO
+    NumberOfPatientRelatedStudies 00201200 IS|NumberOfPatientRelatedSeries 00201202 IS
+    NumberOfPatientRelatedInstances 00201204 IS""",
+    _T: """
+    StudyInstanceUID 0020000D UI|StudyID 00200010 SH|StudyDate 00080020 DA|StudyTime 00080030 TM
+    AccessionNumber 00080050 SH|ReferringPhysicianName 00080090 PN|StudyDescription 00081030 LO
+    ModalitiesInStudy 00080061 CS|SOPClassesInStudy 00080062 UI|PatientAge 00101010 AS
+    PatientSize 00101020 DS|PatientWeight 00101030 DS|AdmittingDiagnosesDescription 00081080 LO
+    NumberOfStudyRelatedSeries 00201206 IS|NumberOfStudyRelatedInstances 00201208 IS""",
+    _S: """
+    SeriesInstanceUID 0020000E UI|Modality 00080060 CS|SeriesNumber 00200011 IS
+    SeriesDescription 0008103E LO|SeriesDate 00080021 DA|SeriesTime 00080031 TM
+    BodyPartExamined 00180015 CS|ProtocolName 00181030 LO|Laterality 00200060 CS
+    PatientPosition 00185100 CS|Manufacturer 00080070 LO|ManufacturerModelName 00081090 LO
+    InstitutionName 00080080 LO|StationName 00081010 SH|SoftwareVersions 00181020 LO
+    PerformingPhysicianName 00081050 PN|OperatorsName 00081070 PN|FrameOfReferenceUID 00200052 UI
+    PerformedProcedureStepStartDate 00400244 DA|PerformedProcedureStepStartTime 00400245 TM
+    SOPClassUID 00080016 UI|TransferSyntaxUID 00020010 UI|PhotometricInterpretation 00280004 CS
+    ContrastBolusAgent 00180010 LO|MagneticFieldStrength 00180087 DS|SliceThickness 00180050 DS
+    NumberOfSeriesRelatedInstances 00201209 IS|SpecificCharacterSet 00080005 CS""",
+}
+
+_OURS_TEXT = {
+    _P: "Collection  LO",
+    _S: "AnalysisResult  LO|License  LO|SourceDOI  LO|DataURL  UR|SizeInMB  DS",
+}
+
+OURS: dict[str, str] = {
+    "Collection": "the archive's own name of the collection or project",
+    "AnalysisResult": "the analysis-results collection that a derived series belongs to",
+    "License": "the licence under which the data may be used, in the archive's short form",
+    "SourceDOI": "the DOI to cite for the data",
+    "DataURL": "where the archive keeps the data itself",
+    "SizeInMB": "size of the data in megabytes (10**6 bytes)",
+}
+
+
+def _read(text: dict[Level, str]) -> dict[str, Keyword]:
+    found: dict[str, Keyword] = {}
+    for level, rows in text.items():
+        for row in rows.replace("\n", "|").split("|"):
+            if row.strip():
+                name, tag, vr = re.split(r"\s", row.strip())
+                found[name] = Keyword(name, tag, vr, level)
+    return found
+
+
+USUAL: dict[str, Keyword] = {**_read(_USUAL_TEXT), **_read(_OURS_TEXT)}
+_BY_TAG = {k.tag: k for k in USUAL.values() if k.tag}
+_BY_LOWER = {name.lower(): name for name in USUAL}
+_TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
+
+
+def keyword(text: str) -> Keyword:
+    """The attribute meant by a DICOM keyword or tag (`Modality`, `00080060`, `(0008,0060)`).
+
+    Raises UnknownKeyword, with the nearest keyword, when the dictionary has none.
+    """
+    known = USUAL.get(text)
+    return known if known is not None else _look_up(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _look_up(text: str) -> Keyword:
+    as_tag = _TAG.fullmatch(text)
+    if as_tag:
+        tag = (as_tag[1] + as_tag[2]).upper()
+        return _BY_TAG.get(tag) or _from_pydicom(text, int(tag, 16))
+    from pydicom.datadict import tag_for_keyword
+
+    number = tag_for_keyword(text)
+    if number is None:
+        raise UnknownKeyword(f"unknown DICOM keyword {text!r}{_suggest(text)}")
+    return _from_pydicom(text, number)
+
+
+def _from_pydicom(text: str, number: int) -> Keyword:
+    from pydicom.datadict import dictionary_VR, keyword_for_tag
+
+    name = keyword_for_tag(number)
+    if not name:
+        raise UnknownKeyword(f"unknown DICOM tag {text!r}: it is not in the public data dictionary")
+    vr = dictionary_VR(number).split(" ")[0]
+    # an attribute of unknown level is kept with the finest entity that we ask for
+    return Keyword(name, f"{number:08X}", vr, Level.SERIES)
+
+
+def _suggest(text: str) -> str:
+    import difflib
+
+    from pydicom.datadict import DicomDictionary
+
+    folded = _BY_LOWER.get(text.lower())
+    names = {entry[4] for entry in DicomDictionary.values() if entry[4]}
+    near = [folded] if folded else difflib.get_close_matches(text, list(USUAL), 1, 0.6)
+    near = near or difflib.get_close_matches(text, names, 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""
