@@ -1,0 +1,136 @@
+"""The command `broker`. This module only reads the command line: everything heavy waits until it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+OK, BAD_QUERY, INCOMPLETE, NOTHING, BAD_CONFIG, INTERRUPTED, PIPE = 0, 2, 3, 4, 5, 130, 141
+
+FORMATS = ("table", "json", "ndjson", "csv", "parquet")
+
+EXAMPLES = """examples:
+  broker search series Modality=CT 'BodyPartExamined=LUNG*' StudyDate=2010- --limit 20
+  broker search studies 'StudyDescription~chest' --at idc --format csv > chest.csv
+  broker explain series PatientName=SMITH* --at hospital
+  broker archives
+
+conditions:
+  Modality=CT             a value             Modality=CT,MR            any of several
+  BodyPartExamined=LUNG*  wildcards * and ?   StudyDate=2010-20151231   a range, either end open
+  SeriesDescription~flair contains, any case  StudyDescription='""'     empty
+
+exit codes:
+  0 complete   2 bad query   3 some archive did not answer completely   4 none answered
+  5 configuration or credentials unusable   130 interrupted
+"""
+
+
+def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The command line, and its commands by name."""
+    top = argparse.ArgumentParser(
+        prog="broker",
+        description="One query across many medical-imaging archives.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
+    _search(verbs.add_parser("search", help="ask archives and print what they know, merged"))
+    _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
+    _archives(verbs.add_parser("archives", help="the archives of the federation and what is known of them"))
+    verbs.add_parser("schema", help="the JSON Schema of `search --format json`")
+    return top, dict(verbs.choices)
+
+
+def _query(verb: argparse.ArgumentParser) -> None:
+    verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    verb.add_argument("words", nargs="*", metavar="LEVEL | KEYWORD=VALUE", help="patients, studies or series, and conditions")
+    verb.add_argument("--level", help="patients, studies (default) or series")
+    verb.add_argument("--at", action="append", default=[], metavar="ARCHIVE", help="ask this archive; may be repeated, or a,b")
+    verb.add_argument("--limit", type=int, metavar="N", help="at most N entities (table: 100 unless told; 0: all)")
+    verb.add_argument("--field", action="append", default=[], metavar="KEYWORD", help="also ask for this attribute")
+    verb.add_argument("--scan", action="store_true", help="an archive may be listed whole where nothing can be asked there")
+    verb.add_argument("--reveal", action="store_true", help="identifying values may be shown to public archives")
+    verb.add_argument("--include-unknown", action="store_true", help="also records that leave a condition undecided")
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
+def _search(verb: argparse.ArgumentParser) -> None:
+    _query(verb)
+    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole answer (30)")
+    verb.add_argument("--format", choices=FORMATS, default="table")
+    verb.add_argument("--output", "-o", metavar="FILE", help="write there instead of to standard output")
+    verb.add_argument("--columns", metavar="KEYWORD,...", help="columns of the table")
+    verb.add_argument("--require", action="append", default=[], metavar="ARCHIVE", help="no records unless it answers completely")
+    verb.add_argument("--strict", action="store_true", help="no records unless every archive answers completely")
+    verb.add_argument("--quiet", "-q", action="store_true", help="no progress and no reports")
+    verb.add_argument("--debug", action="store_true", help="log what goes wrong, query values included")
+
+
+def _explain(verb: argparse.ArgumentParser) -> None:
+    _query(verb)
+    verb.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _archives(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--format", choices=("table", "json"), default="table")
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code says how far the answer can be trusted."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:
+        _note("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = PIPE
+    # whoever read us is gone; the interpreter must not find that out again at its end
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    top, verbs = parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in verbs:
+        # conditions and options in any order, which argparse only does without sub-commands
+        args = verbs[words[0]].parse_intermixed_args(words[1:])
+        args.verb, args.version = words[0], False
+    else:
+        args = top.parse_args(words)
+    if args.version:
+        from importlib.metadata import version
+
+        print(version("imaging-broker"))
+        return OK
+    if args.verb is None:
+        top.print_help()
+        return OK
+    return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    from broker.errors import BadConfig, BadQuery
+
+    try:
+        code: int = import_module(f"broker.cli.{args.verb}").run(args)
+    except BadQuery as error:
+        _note(str(error))
+        return BAD_QUERY
+    except BadConfig as error:
+        _note(str(error))
+        return BAD_CONFIG
+    sys.stdout.flush()
+    return code
+
+
+def _note(text: str) -> None:
+    print(f"broker: {text}", file=sys.stderr)

@@ -1,0 +1,93 @@
+"""Writes an answer in the chosen format, and its reports for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from broker.answer import Answer
+from broker.cli import table
+from broker.errors import BadQuery
+from broker.export import document, entity, flat, flat_columns
+from broker.safe import cell, line
+from catalog.keywords import Level, UnknownKeyword, keyword
+
+Columns = tuple[str, ...]
+
+
+def columns_of(text: str | None, level: Level) -> Columns:
+    """The columns of a table: those asked for, else the usual ones of the level. Raises BadQuery."""
+    if not text:
+        return table.USUAL[level]
+    try:
+        return tuple(w if w == "archives" else keyword(w).name for w in text.split(","))
+    except UnknownKeyword as error:
+        raise BadQuery(f"--columns: {error}") from error
+
+
+def write(answer: Answer, form: str, stream: IO[bytes], columns: Columns) -> None:
+    """The records of an answer; JSON holds the reports too."""
+    if form == "table":
+        table.write(answer, stream, columns)
+    else:
+        _WRITERS[form](answer, stream)
+
+
+def reports(answer: Answer, stream: IO[str], *, withheld: bool) -> None:
+    """A line per archive, and one for the whole."""
+    for report in answer.reports:
+        print(line(report.line()), file=stream)
+    if withheld:
+        print("no records: an archive that was required did not answer completely", file=stream)
+        return
+    kind = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series"}[answer.query.level]
+    more = f"; more exist (--limit {answer.limit})" if answer.more else ""
+    state = "" if answer.complete else "; the answer is INCOMPLETE"
+    print(f"{len(answer):,} {kind}{more}{state}", file=stream)
+
+
+def _json(answer: Answer, stream: IO[bytes]) -> None:
+    stream.write(json.dumps(document(answer), ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def _ndjson(answer: Answer, stream: IO[bytes]) -> None:
+    for e in answer.entities:
+        stream.write(json.dumps(entity(e), ensure_ascii=False).encode() + b"\n")
+
+
+def _csv(answer: Answer, stream: IO[bytes]) -> None:
+    columns = flat_columns(answer)
+    with io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True) as text:
+        rows = csv.writer(text)
+        rows.writerow(columns)
+        rows.writerows([cell(v) for v in row] for row in flat(answer, columns))
+        text.flush()
+        text.detach()
+
+
+def _parquet(answer: Answer, stream: IO[bytes]) -> None:
+    """Through DuckDB, all columns text: values are what archives said."""
+    import duckdb
+
+    columns = flat_columns(answer)
+    types = ", ".join(f'"{c}": \'VARCHAR\'' for c in columns)
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
+        rows, made = Path(folder, "rows.json"), Path(folder, "rows.parquet")
+        with rows.open("w", encoding="utf-8") as text:
+            text.writelines(json.dumps(dict(zip(columns, r, strict=True))) + "\n" for r in flat(answer, columns))
+        source = f"read_json('{rows}', format='newline_delimited', columns={{{types}}})"
+        db.execute(f"COPY (SELECT * FROM {source}) TO '{made}' (FORMAT parquet, COMPRESSION zstd)")  # noqa: S608
+        stream.write(made.read_bytes())
+
+
+_WRITERS: dict[str, Callable[[Answer, IO[bytes]], None]] = {
+    "json": _json,
+    "ndjson": _ndjson,
+    "csv": _csv,
+    "parquet": _parquet,
+}

@@ -1,0 +1,114 @@
+"""`broker search`: ask, show progress, print the answer, and end with a code that says how good it is."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from broker.answer import Answer
+from broker.api import Session
+from broker.cli import INCOMPLETE, NOTHING, OK, output
+from broker.cli.asked import names, split
+from broker.cli.progress import Progress
+from broker.errors import BadConfig, BadQuery
+from broker.query import Query
+
+TABLE_LIMIT = 100
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask and print. Raises BadQuery and BadConfig before anything is asked."""
+    session = session_of(args)
+    columns = output.columns_of(args.columns, session.query.level)
+    required = names(args.require)
+    _known(required, session)
+    if args.format == "parquet" and not args.output and sys.stdout.isatty():
+        raise BadQuery("parquet is not for a terminal; add --output FILE")
+    if args.debug:
+        logging.basicConfig(level=logging.DEBUG)
+    with _target(args.output) as stream:
+        answer = _ask(session, args)
+        code = _code(answer, required, strict=args.strict)
+        if code in (OK, INCOMPLETE) and not _withheld(answer, required, args.strict):
+            output.write(answer, args.format, stream, columns)
+    if not args.quiet:
+        output.reports(answer, sys.stderr, withheld=_withheld(answer, required, args.strict))
+    return code
+
+
+def session_of(args: argparse.Namespace) -> Session:
+    """The question of a command line. Raises BadQuery and BadConfig."""
+    level, texts = split(args.words, args.level)
+    limit = args.limit
+    if limit is None and getattr(args, "format", "") == "table":
+        limit = TABLE_LIMIT
+    return Session(
+        Query(level, *texts),
+        at=names(args.at),
+        limit=limit or None,
+        fields=names(args.field),
+        scan=args.scan,
+        include_unknown=args.include_unknown,
+        reveal=args.reveal,
+        config_file=args.config,
+    )
+
+
+def _ask(session: Session, args: argparse.Namespace) -> Answer:
+    show = not args.quiet and sys.stderr.isatty()
+    with Progress(session.names, show) as progress:
+        return asyncio.run(session.answer(args.timeout, progress.watch))
+
+
+def _code(answer: Answer, required: list[str], *, strict: bool) -> int:
+    if answer.complete:
+        return OK
+    if strict or answer.lacking(required):
+        return INCOMPLETE
+    return INCOMPLETE if answer.answered else NOTHING
+
+
+def _withheld(answer: Answer, required: list[str], strict: bool) -> bool:
+    return (strict and not answer.complete) or bool(answer.lacking(required))
+
+
+def _known(required: list[str], session: Session) -> None:
+    missing = [name for name in required if name not in session.names]
+    if missing:
+        raise BadConfig(f"--require {missing[0]}: it is not among the archives asked ({', '.join(session.names)})")
+
+
+@contextlib.contextmanager
+def _target(name: str | None) -> Iterator[IO[bytes]]:
+    """Where the answer goes; a file appears whole, or not at all."""
+    if name is None:
+        yield sys.stdout.buffer
+        return
+    place = Path(name)
+    try:
+        handle, part = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    except OSError as error:
+        raise BadConfig(f"--output {name}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            written = stream.tell()
+        if written:
+            Path(part).chmod(0o666 & ~_umask())
+            Path(part).replace(place)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

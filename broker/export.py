@@ -1,0 +1,76 @@
+"""An answer as plain data: for JSON, and as flat rows for CSV and Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from broker.answer import Answer
+from broker.matching import Value
+from broker.merge import Entity
+from broker.report import Report
+
+FORMAT = "imaging-broker/answer/1"
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """The whole answer, in the form of `schema.AnswerModel`."""
+    return {
+        "format": FORMAT,
+        "query": {
+            "level": answer.query.level.name,
+            "conditions": [str(c) for c in answer.query.conditions],
+            "limit": answer.limit,
+        },
+        "complete": answer.complete,
+        "more": answer.more,
+        "entities": [entity(e) for e in answer.entities],
+        "reports": [report(r) for r in answer.reports],
+    }
+
+
+def entity(e: Entity) -> dict[str, Any]:
+    """One entity with every archive's word on it."""
+    return {
+        "level": e.level.name,
+        "uid": e.uid,
+        "archives": list(e.archives),
+        "values": _plain(e.values),
+        "said": {archive: _plain(own) for archive, own in e.said.items()},
+        "conflicts": {keyword: _plain(by) for keyword, by in e.conflicts.items()},
+        "unknown": {archive: list(keywords) for archive, keywords in e.unknown.items()},
+        "records": e.copies,
+    }
+
+
+def report(r: Report) -> dict[str, Any]:
+    """One archive's report; seconds are rounded to the millisecond."""
+    fields = {name: getattr(r, name) for name in r.__slots__}
+    first = None if r.first is None else round(r.first, 3)
+    return {**fields, "status": r.status.value, "first": first, "seconds": round(r.seconds, 3)}
+
+
+def _plain(values: dict[str, Value]) -> dict[str, str | list[str] | None]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def flat_columns(answer: Answer) -> list[str]:
+    """The columns of a flat table: every keyword that some archive gave, and `archives`."""
+    seen: dict[str, None] = {}
+    for e in answer.entities:
+        seen.update(dict.fromkeys(e.values))
+    return [*seen, "archives"]
+
+
+def flat(answer: Answer, columns: list[str]) -> Iterator[list[str | None]]:
+    """One row an entity; several values are joined with a backslash, as DICOM does."""
+    for e in answer.entities:
+        shown = e.values
+        yield [
+            "\\".join(e.archives) if c == "archives" else joined(shown.get(c)) for c in columns
+        ]
+
+
+def joined(value: Value) -> str | None:
+    """A value as one text, several of them with a backslash between (PS3.5 6.2)."""
+    return "\\".join(value) if isinstance(value, tuple) else value

@@ -1,0 +1,79 @@
+"""The published form of an answer, as pydantic models: for validation, and as JSON Schema.
+
+`broker schema` prints the schema; `AnswerModel.model_validate_json` reads what `--format json` wrote.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from broker.export import FORMAT
+
+Text = str | list[str] | None
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class QueryModel(_Model):
+    """The question: conditions as the query language writes them."""
+
+    level: Literal["PATIENT", "STUDY", "SERIES"]
+    conditions: list[str]
+    limit: int | None
+
+
+class EntityModel(_Model):
+    """One patient, study or series, and every archive's word on it."""
+
+    level: Literal["PATIENT", "STUDY", "SERIES"]
+    uid: str | None = Field(description="DICOM UID; null for patients and for what has no valid one")
+    archives: list[str] = Field(description="archives that know it, by precedence")
+    values: dict[str, Text] = Field(description="keyword -> value to show, by precedence of the archives")
+    said: dict[str, dict[str, Text]] = Field(description="archive -> keyword -> value as the archive said it")
+    conflicts: dict[str, dict[str, Text]] = Field(description="keyword -> archive -> value, where they differ")
+    unknown: dict[str, list[str]] = Field(description="archive -> conditions that its record leaves undecided")
+    records: int = Field(ge=1, description="records that were joined")
+
+
+class ReportModel(_Model):
+    """One archive's part in the answer."""
+
+    archive: str
+    status: Literal["ok", "partial", "failed", "skipped", "refused"]
+    reason: str = Field(description="short stable word, empty where there is nothing to say")
+    detail: str
+    level: str = Field(description="level at which it was asked, empty if it was not")
+    asked: list[str]
+    checked: list[str]
+    refused: list[str]
+    fetched: int = Field(ge=0)
+    kept: int = Field(ge=0)
+    unknown: dict[str, int]
+    broken: dict[str, int]
+    bad: int = Field(ge=0)
+    notes: list[str]
+    more: bool
+    via: str
+    first: float | None
+    seconds: float
+
+
+class AnswerModel(_Model):
+    """The whole answer."""
+
+    format: Literal["imaging-broker/answer/1"]
+    query: QueryModel
+    complete: bool = Field(description="every archive answered completely")
+    more: bool = Field(description="more entities exist than are listed")
+    entities: list[EntityModel]
+    reports: list[ReportModel]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of an answer."""
+    schema = AnswerModel.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:{FORMAT}", **schema}
