@@ -67,6 +67,8 @@ class Decoder:
 
     def _rows(self, found: list[Any]) -> list[tuple[Value, ...]]:
         """Column by column, for a column has one type."""
+        if not found:
+            return []
         elements = zip(*map(msgspec.structs.astuple, found), strict=True)
         columns = [read(column) for read, column in zip(self._columns, elements, strict=True)]
         return list(zip(*columns, strict=True))

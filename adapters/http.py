@@ -163,10 +163,13 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _worth_another(error: BaseException) -> bool:
-    """Refused connections, resets and server faults: asking twice loses nothing."""
-    if isinstance(error, ServerFault):
-        return True
-    return isinstance(error, ArchiveError) and error.reason in ("unreachable", "truncated_body")
+    """Refused connections, bodies cut short and server faults: asking twice loses nothing.
+
+    A connection that closed before any reply has been tried again by aiohttp itself.
+    """
+    cut = isinstance(error.__cause__, aiohttp.ClientPayloadError)
+    refused = isinstance(error, Unreachable) and error.reason == "unreachable"
+    return isinstance(error, ServerFault) or cut or refused
 
 
 def _translated(error: Exception) -> ArchiveError:

@@ -9,47 +9,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from asking import need_orthanc
 from peers.orthanc import Orthanc
 from peers.qido import DICOM_JSON, QidoServer
 from yarl import URL
 
 from fixtures.dicom import Holding, study_uid, truth, write
 
-MISSING = Orthanc.missing()
 TOLD = truth()
 HELD = TOLD["archives"]["b"]
 PN, UID, SERIES_UID, DESCRIPTION = "00100010", "0020000D", "0020000E", "00081030"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the generated files of archives A and B."""
-    folder = tmp_path_factory.mktemp("peers")
-    write(folder)
-    return folder
-
-
-def need_orthanc() -> None:
-    """Skip without Orthanc; fail where it is required."""
-    if MISSING:
-        required = os.environ.get("BROKER_REQUIRE_PEERS") == "1"
-        pytest.fail(f"required: {MISSING}") if required else pytest.skip(MISSING)
-
-
-@pytest.fixture(scope="module")
-def packaged(folder: Path) -> Iterator[Orthanc]:
-    """Archive A in an Orthanc as packaged."""
-    need_orthanc()
-    with Orthanc(folder=folder, files=sorted((folder / "a").glob("*.dcm"))) as orthanc:
-        yield orthanc
-
-
-@pytest.fixture(scope="module")
-def mended(folder: Path) -> Iterator[Orthanc]:
-    """Archive B in an Orthanc that decodes what it is asked."""
-    need_orthanc()
-    with Orthanc(folder=folder, files=sorted((folder / "b").glob("*.dcm")), decode=True) as orthanc:
-        yield orthanc
 
 
 async def get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
