@@ -115,7 +115,7 @@ def _decoder(columns: tuple[tuple[str, str], ...]) -> msgspec.json.Decoder[list[
     types = {"PN": _Name, **dict.fromkeys(_NUMBERS, _Number)}
     fields = [(f"f{i}", types.get(vr, _Text) | None, None) for i, (_, vr) in enumerate(columns)]
     rename = {f"f{i}": tag or f"-{i}" for i, (tag, _) in enumerate(columns)}
-    record = msgspec.defstruct("Record", fields, rename=rename, gc=False)  # type: ignore[arg-type]
+    record = msgspec.defstruct("Record", fields, rename=rename, gc=False)
     return msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
 
 
@@ -167,7 +167,7 @@ def _lenient(element: object, vr: str) -> Value:
     if element is None:
         return None
     if not isinstance(element, dict):
-        raise ValueError("an attribute is not an object")
+        raise ValueError("an attribute is not an object")  # noqa: TRY004 - one kind of bad record
     given = element.get("Value") or []
     items = [_lenient_item(item, vr) for item in (given if isinstance(given, list) else [given])]
     return tuple(items) if len(items) > 1 else items[0] if items else ""

@@ -44,8 +44,15 @@ STANDARD: dict[str, frozenset[Kind]] = {
 }
 
 COMPUTED = frozenset(
-    "ModalitiesInStudy SOPClassesInStudy NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries "
-    "NumberOfPatientRelatedInstances NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances".split()
+    [
+        "ModalitiesInStudy",
+        "SOPClassesInStudy",
+        "NumberOfPatientRelatedStudies",
+        "NumberOfPatientRelatedSeries",
+        "NumberOfPatientRelatedInstances",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+    ]
 )
 
 QIDO = Can(
@@ -161,13 +168,16 @@ def _value(c: Condition) -> str:
 def _can(name: str, options: dict[str, Any]) -> Can:
     """The capabilities, as far as the federation file knows better than the standard."""
     can = replace(QIDO, lists_all=bool(options.pop("lists_all", False)))
-    for option in ("any_text", "any_case_pn"):
-        if option in options:
-            proof = Proof.YES if options.pop(option) else Proof.NO
-            can = replace(can, **{option: proof})
+    can = replace(can, any_text=_proof(options, "any_text"), any_case_pn=_proof(options, "any_case_pn"))
     if "matches" in options:
         can = replace(can, matches=_matches(name, options.pop("matches")))
-    return can
+    return can.without(options.pop("never_ask", ()))
+
+
+def _proof(options: dict[str, Any], option: str) -> Proof:
+    if option not in options:
+        return Proof.OPEN
+    return Proof.YES if options.pop(option) else Proof.NO
 
 
 def _matches(name: str, given: Any) -> Mapping[str, frozenset[Kind]]:

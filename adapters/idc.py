@@ -34,16 +34,17 @@ _EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.EMPTY})
 _DATE = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.RANGE, Kind.EMPTY})
 _BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE}
 
+_IMAGES = 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)'
 _COUNTS = {
     Level.STUDY: {
-        "ModalitiesInStudy": "string_agg(DISTINCT \"Modality\", '\\' ORDER BY \"Modality\")",
+        "ModalitiesInStudy": 'string_agg(DISTINCT "Modality", \'\\\' ORDER BY "Modality")',
         "NumberOfStudyRelatedSeries": "CAST(count(*) AS VARCHAR)",
-        "NumberOfStudyRelatedInstances": 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)',
+        "NumberOfStudyRelatedInstances": _IMAGES,
     },
     Level.PATIENT: {
         "NumberOfPatientRelatedStudies": 'CAST(count(DISTINCT "StudyInstanceUID") AS VARCHAR)',
         "NumberOfPatientRelatedSeries": "CAST(count(*) AS VARCHAR)",
-        "NumberOfPatientRelatedInstances": 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)',
+        "NumberOfPatientRelatedInstances": _IMAGES,
     },
 }
 _GROUPS = {Level.PATIENT: ("Collection", "PatientID"), Level.STUDY: ("StudyInstanceUID",)}

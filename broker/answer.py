@@ -36,8 +36,10 @@ class Answer:
         return len(self.entities)
 
     def __repr__(self) -> str:
-        state = "complete" if self.complete else "INCOMPLETE: " + ", ".join(
-            f"{r.archive} {r.status.value}" for r in self.reports if not r.ok
+        state = (
+            "complete"
+            if self.complete
+            else "INCOMPLETE: " + ", ".join(f"{r.archive} {r.status.value}" for r in self.reports if not r.ok)
         )
         plus = "+" if self.more else ""
         return f"<Answer: {len(self.entities)}{plus} {self.query.level.name} entities, {state}>"

@@ -1,9 +1,9 @@
 """Secrets by reference. A federation file says where a secret is, never what it is.
 
-    env:NAME               an environment variable
-    file:PATH              the first line of a file
-    keyring:SERVICE/USER   the system's keyring (extra `keyring`)
-    netrc                  the login for the archive's host in ~/.netrc (kind `netrc`)
+env:NAME               an environment variable
+file:PATH              the first line of a file
+keyring:SERVICE/USER   the system's keyring (extra `keyring`)
+netrc                  the login for the archive's host in ~/.netrc (kind `netrc`)
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def _read(where: str, name: str, text: str) -> str:
     if colon and scheme in _READERS:
         return _READERS[scheme](where, rest)
     if name in _SECRETS:
-        raise BadConfig(f"{where}: a secret stands only by reference here; write env:NAME, file:PATH or keyring:S/U")
+        raise BadConfig(
+            f"{where}: a secret stands only by reference here; write env:NAME, file:PATH or keyring:S/U"
+        )
     return text
 
 

@@ -1,17 +1,17 @@
 """Everything that can go wrong, as exceptions of ours.
 
-    BrokerError
-    ├── BadQuery             the question itself is impossible        (nothing was asked)    exit 2
-    ├── BadConfig            federation file or credential unusable   (nothing was asked)    exit 5
-    └── ArchiveError         one archive did not answer; `reason` is a short stable word
-        ├── Unreachable      refused, DNS, TLS: no conversation began
-        ├── TimedOut         the time budget of the archive ended
-        ├── Forbidden        credentials missing or not enough
-        ├── RefusedByArchive it understood and said no (4xx)
-        ├── ServerFault      it failed on its side (5xx)
-        ├── Limited          asked too often; `retry_after` seconds if it said so
-        ├── Malformed        it answered something that is not an answer
-        └── TooMuch          a limit of ours ended it: bytes, records, pages
+BrokerError
+├── BadQuery             the question itself is impossible        (nothing was asked)    exit 2
+├── BadConfig            federation file or credential unusable   (nothing was asked)    exit 5
+└── ArchiveError         one archive did not answer; `reason` is a short stable word
+    ├── Unreachable      refused, DNS, TLS: no conversation began
+    ├── TimedOut         the time budget of the archive ended
+    ├── Forbidden        credentials missing or not enough
+    ├── RefusedByArchive it understood and said no (4xx)
+    ├── ServerFault      it failed on its side (5xx)
+    ├── Limited          asked too often; `retry_after` seconds if it said so
+    ├── Malformed        it answered something that is not an answer
+    └── TooMuch          a limit of ours ended it: bytes, records, pages
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class BadConfig(BrokerError):
 class ArchiveError(BrokerError):
     """An archive did not answer, or not completely.
 
-    `reason` is a short stable word for machines (`timeout`, `auth`, `bad_json` ...); the message is for people
-    and holds neither credentials nor query values.
+    `reason` is a short stable word for machines (`timeout`, `auth`, `bad_json` ...); the message is for
+    people and holds neither credentials nor query values.
     """
 
     default_reason = "error"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from broker.adapter import Adapter, Learns, Shows
-from broker.plan import Plan, Wish, hopeful, plan
+from broker.plan import Plan, Wish, plan
 from broker.query import Query
 
 
@@ -27,5 +27,5 @@ def explained(query: Query, adapter: Adapter, wish: Wish) -> Explanation:
     """Plan without asking."""
     made = plan(query, adapter.name, adapter.can, wish)
     shows = [adapter.request(ask) for ask in made.asks] if isinstance(adapter, Shows) else []
-    better = plan(query, adapter.name, hopeful(adapter.can), wish)
+    better = plan(query, adapter.name, adapter.can.hopeful(), wish)
     return Explanation(adapter.name, made, tuple(shows), isinstance(adapter, Learns) and better != made)

@@ -66,9 +66,7 @@ def flat(answer: Answer, columns: list[str]) -> Iterator[list[str | None]]:
     """One row an entity; several values are joined with a backslash, as DICOM does."""
     for e in answer.entities:
         shown = e.values
-        yield [
-            "\\".join(e.archives) if c == "archives" else joined(shown.get(c)) for c in columns
-        ]
+        yield ["\\".join(e.archives) if c == "archives" else joined(shown.get(c)) for c in columns]
 
 
 def joined(value: Value) -> str | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from broker.adapter import Ask
 from broker.query import Condition, Query
 from broker.weaken import sendable, split
-from catalog.capability import Can, Kind, Proof
+from catalog.capability import Can, Kind
 from catalog.keywords import USUAL, Keyword, Level, keyword
 
 
@@ -198,11 +198,3 @@ DEFAULT_FIELDS = frozenset(
     "NumberOfSeriesRelatedInstances AnalysisResult License SourceDOI DataURL SizeInMB "
     "NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances".split()
 )
-
-
-def hopeful(can: Can) -> Can:
-    """The capabilities as they would be if everything that is still open turned out well."""
-    proofs = {
-        name: Proof.YES for name in ("any_text", "any_case_pn") if getattr(can, name) is Proof.OPEN
-    }
-    return replace(can, **proofs) if proofs else can

@@ -13,9 +13,24 @@ from broker.query import Query
 from catalog.archives import Archive
 
 IDENTIFYING = frozenset(
-    "PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime AccessionNumber OtherPatientIDs "
-    "OtherPatientNames PatientAddress PatientTelephoneNumbers PatientMotherBirthName StudyID PatientComments "
-    "ReferringPhysicianName PerformingPhysicianName OperatorsName".split()
+    [
+        "PatientName",
+        "PatientID",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "PatientBirthTime",
+        "AccessionNumber",
+        "OtherPatientIDs",
+        "OtherPatientNames",
+        "PatientAddress",
+        "PatientTelephoneNumbers",
+        "PatientMotherBirthName",
+        "StudyID",
+        "PatientComments",
+        "ReferringPhysicianName",
+        "PerformingPhysicianName",
+        "OperatorsName",
+    ]
 )
 
 

@@ -27,7 +27,8 @@ def adapter_for(archive: Archive) -> Adapter:
     if archive.adapter not in known:
         have = ", ".join(sorted(known)) or "none: is imaging-broker installed?"
         raise BadConfig(
-            f"archive {archive.name} needs the adapter {archive.adapter!r}, which is not installed; installed: {have}"
+            f"archive {archive.name} needs the adapter {archive.adapter!r}, which is not installed; "
+            f"installed: {have}"
         )
     return _load(known[archive.adapter]).configured(archive)
 
@@ -41,7 +42,9 @@ def _load(point: EntryPoint) -> Makes:
     try:
         made: Makes = point.load()
     except (ImportError, AttributeError) as error:
-        raise BadConfig(_shadow() or f"adapter {point.name!r} ({point.value}) cannot be loaded: {error}") from error
+        raise BadConfig(
+            _shadow() or f"adapter {point.name!r} ({point.value}) cannot be loaded: {error}"
+        ) from error
     return made
 
 

@@ -1,7 +1,7 @@
 """The fan-out: every archive asked at once, under one deadline, each on its own.
 
-`Asking` is an async context manager over an async iterator of events. Leaving it, at any moment, cancels every
-request that is still under way. (An async generator could not do that: PEP 789.)
+`Asking` is an async context manager over an async iterator of events. Leaving it, at any moment, cancels
+every request that is still under way. (An async generator could not do that: PEP 789.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from broker.check import Checker
 from broker.errors import ArchiveError
 from broker.matching import Value
 from broker.merge import Source
-from broker.plan import Plan, Wish, hopeful, plan
+from broker.plan import Plan, Wish, plan
 from broker.project import grouped
 from broker.query import Query
 from broker.report import Report, Status
@@ -123,7 +123,7 @@ class Asking:
             _failed(report, "timeout", f"no complete answer within {self._timeout:g} s")
         except ArchiveError as error:
             _failed(report, error.reason, str(error))
-        except Exception as error:  # noqa: BLE001 - a defect in one adapter must not take the others along
+        except Exception as error:
             log.debug("archive %s: unexpected error", adapter.name, exc_info=True)
             _failed(report, "internal", f"unexpected {type(error).__name__} in its adapter")
         finally:
@@ -159,7 +159,7 @@ class Asking:
         """The plan, made again with what the archive can teach, where that could make it better."""
         can = self._distrust.doubted(adapter.name, adapter.can)
         made = plan(self.query, adapter.name, can, wish)
-        if not isinstance(adapter, Learns) or plan(self.query, adapter.name, hopeful(can), wish) == made:
+        if not isinstance(adapter, Learns) or plan(self.query, adapter.name, can.hopeful(), wish) == made:
             return made
         learned = self._distrust.doubted(adapter.name, await adapter.learn())
         return plan(self.query, adapter.name, learned, wish)

@@ -34,8 +34,12 @@ class EntityModel(_Model):
     archives: list[str] = Field(description="archives that know it, by precedence")
     values: dict[str, Text] = Field(description="keyword -> value to show, by precedence of the archives")
     said: dict[str, dict[str, Text]] = Field(description="archive -> keyword -> value as the archive said it")
-    conflicts: dict[str, dict[str, Text]] = Field(description="keyword -> archive -> value, where they differ")
-    unknown: dict[str, list[str]] = Field(description="archive -> conditions that its record leaves undecided")
+    conflicts: dict[str, dict[str, Text]] = Field(
+        description="keyword -> archive -> value, where they differ"
+    )
+    unknown: dict[str, list[str]] = Field(
+        description="archive -> conditions that its record leaves undecided"
+    )
     records: int = Field(ge=1, description="records that were joined")
 
 

@@ -1,4 +1,4 @@
-"""Archives: what each one is called, where it is, how it is spoken to, and what was last known of its state."""
+"""Archives: their names, where they are, how they are spoken to, and what was last known of them."""
 
 from __future__ import annotations
 

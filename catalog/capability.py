@@ -75,6 +75,12 @@ class Can:
         """Whether records come back with this keyword."""
         return self.returns is None or keyword in self.returns
 
+    def hopeful(self) -> Can:
+        """The same, as it would be if everything that is still open turned out well."""
+        text = Proof.YES if self.any_text is Proof.OPEN else self.any_text
+        case = Proof.YES if self.any_case_pn is Proof.OPEN else self.any_case_pn
+        return replace(self, any_text=text, any_case_pn=case)
+
     def at(self, level: Level) -> Can:
         """The same, as it holds for questions of one level."""
         gone = {k for k in self.own_level if k in USUAL and USUAL[k].level is not level}

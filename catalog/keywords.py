@@ -149,7 +149,7 @@ def _from_pydicom(text: str, number: int) -> Keyword:
 def _suggest(text: str) -> str:
     import difflib
 
-    from pydicom.datadict import DicomDictionary
+    from pydicom._dicom_dict import DicomDictionary
 
     folded = _BY_LOWER.get(text.lower())
     names = {entry[4] for entry in DicomDictionary.values() if entry[4]}

@@ -18,7 +18,9 @@ from broker.report import Report
 from catalog.capability import Can
 
 
-def web(url: str, name: str = "web", can: Can = QIDO, paging: Paging | None = None, **limits: Any) -> DicomWeb:
+def web(
+    url: str, name: str = "web", can: Can = QIDO, paging: Paging | None = None, **limits: Any
+) -> DicomWeb:
     """A DICOMweb archive at an address."""
     return DicomWeb(name, Http(url, limits=Limits(**limits)), can, paging)
 

@@ -48,10 +48,15 @@ async def test_a_limit_stops_early_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "condition", ["PatientID=000123", "StudyDate=2010-", "PatientName=smith^j*", "StudyDescription~ct", "Modality=CT"]
+    "condition",
+    ["PatientID=000123", "StudyDate=2010-", "PatientName=smith^j*", "StudyDescription~ct", "Modality=CT"],
 )
-@pytest.mark.parametrize("lie", [{}, {"ignores_filters": True}, {"no_decode": True}, {"limit_before_filter": True}])
-async def test_a_condition_means_the_same_whatever_the_server_does(condition: str, lie: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "lie", [{}, {"ignores_filters": True}, {"no_decode": True}, {"limit_before_filter": True}]
+)
+async def test_a_condition_means_the_same_whatever_the_server_does(
+    condition: str, lie: dict[str, Any]
+) -> None:
     async with QidoServer(HELD) as good, QidoServer(HELD, **lie) as liar:
         expected = await ask("studies", condition, at=[web(good.url, can=LISTS)])
         answer = await ask("studies", condition, at=[web(liar.url, can=LISTS, paging=Paging(size=4))])

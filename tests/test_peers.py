@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from peers.orthanc import Orthanc
 from peers.qido import DICOM_JSON, QidoServer
 from yarl import URL
 
-from fixtures.dicom import Holding, study_uid, truth, write
+from fixtures.dicom import Holding, study_uid, truth
 
 TOLD = truth()
 HELD = TOLD["archives"]["b"]

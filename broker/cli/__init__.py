@@ -1,4 +1,4 @@
-"""The command `broker`. This module only reads the command line: everything heavy waits until it is needed."""
+"""The command `broker`. This module only reads the command line: what is heavy waits until it is needed."""
 
 from __future__ import annotations
 
@@ -47,25 +47,56 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
 
 def _query(verb: argparse.ArgumentParser) -> None:
     verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
-    verb.add_argument("words", nargs="*", metavar="LEVEL | KEYWORD=VALUE", help="patients, studies or series, and conditions")
+    verb.add_argument(
+        "words",
+        nargs="*",
+        metavar="LEVEL | KEYWORD=VALUE",
+        help="patients, studies or series, and conditions",
+    )
     verb.add_argument("--level", help="patients, studies (default) or series")
-    verb.add_argument("--at", action="append", default=[], metavar="ARCHIVE", help="ask this archive; may be repeated, or a,b")
-    verb.add_argument("--limit", type=int, metavar="N", help="at most N entities (table: 100 unless told; 0: all)")
-    verb.add_argument("--field", action="append", default=[], metavar="KEYWORD", help="also ask for this attribute")
-    verb.add_argument("--scan", action="store_true", help="an archive may be listed whole where nothing can be asked there")
-    verb.add_argument("--reveal", action="store_true", help="identifying values may be shown to public archives")
-    verb.add_argument("--include-unknown", action="store_true", help="also records that leave a condition undecided")
+    verb.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="ARCHIVE",
+        help="ask this archive; may be repeated, or a,b",
+    )
+    verb.add_argument(
+        "--limit", type=int, metavar="N", help="at most N entities (table: 100 unless told; 0: all)"
+    )
+    verb.add_argument(
+        "--field", action="append", default=[], metavar="KEYWORD", help="also ask for this attribute"
+    )
+    verb.add_argument(
+        "--scan", action="store_true", help="an archive may be listed whole where nothing can be asked there"
+    )
+    verb.add_argument(
+        "--reveal", action="store_true", help="identifying values may be shown to public archives"
+    )
+    verb.add_argument(
+        "--include-unknown", action="store_true", help="also records that leave a condition undecided"
+    )
     verb.add_argument("--config", metavar="FILE", help="federation file")
 
 
 def _search(verb: argparse.ArgumentParser) -> None:
     _query(verb)
-    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole answer (30)")
+    verb.add_argument(
+        "--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole answer (30)"
+    )
     verb.add_argument("--format", choices=FORMATS, default="table")
     verb.add_argument("--output", "-o", metavar="FILE", help="write there instead of to standard output")
     verb.add_argument("--columns", metavar="KEYWORD,...", help="columns of the table")
-    verb.add_argument("--require", action="append", default=[], metavar="ARCHIVE", help="no records unless it answers completely")
-    verb.add_argument("--strict", action="store_true", help="no records unless every archive answers completely")
+    verb.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="ARCHIVE",
+        help="no records unless it answers completely",
+    )
+    verb.add_argument(
+        "--strict", action="store_true", help="no records unless every archive answers completely"
+    )
     verb.add_argument("--quiet", "-q", action="store_true", help="no progress and no reports")
     verb.add_argument("--debug", action="store_true", help="log what goes wrong, query values included")
 

@@ -50,7 +50,9 @@ def _title(e: Explanation) -> str:
 def _below(e: Explanation) -> list[str]:
     notes = [f"refused: {e.plan.refusal}"] if e.plan.refusal else []
     if e.may_learn:
-        notes.append("a self-test of the archive comes first; if it passes, more is asked there than shown here")
+        notes.append(
+            "a self-test of the archive comes first; if it passes, more is asked there than shown here"
+        )
     return notes + [f"request: {r}" for r in e.requests]
 
 

@@ -62,12 +62,11 @@ def _ndjson(answer: Answer, stream: IO[bytes]) -> None:
 
 def _csv(answer: Answer, stream: IO[bytes]) -> None:
     columns = flat_columns(answer)
-    with io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True) as text:
-        rows = csv.writer(text)
-        rows.writerow(columns)
-        rows.writerows([cell(v) for v in row] for row in flat(answer, columns))
-        text.flush()
-        text.detach()
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    rows = csv.writer(text)
+    rows.writerow(columns)
+    rows.writerows([cell(v) for v in row] for row in flat(answer, columns))
+    text.detach()  # the stream stays open: it is not ours
 
 
 def _parquet(answer: Answer, stream: IO[bytes]) -> None:
@@ -75,11 +74,13 @@ def _parquet(answer: Answer, stream: IO[bytes]) -> None:
     import duckdb
 
     columns = flat_columns(answer)
-    types = ", ".join(f'"{c}": \'VARCHAR\'' for c in columns)
+    types = ", ".join(f"\"{c}\": 'VARCHAR'" for c in columns)
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
         rows, made = Path(folder, "rows.json"), Path(folder, "rows.parquet")
         with rows.open("w", encoding="utf-8") as text:
-            text.writelines(json.dumps(dict(zip(columns, r, strict=True))) + "\n" for r in flat(answer, columns))
+            text.writelines(
+                json.dumps(dict(zip(columns, r, strict=True))) + "\n" for r in flat(answer, columns)
+            )
         source = f"read_json('{rows}', format='newline_delimited', columns={{{types}}})"
         db.execute(f"COPY (SELECT * FROM {source}) TO '{made}' (FORMAT parquet, COMPRESSION zstd)")  # noqa: S608
         stream.write(made.read_bytes())

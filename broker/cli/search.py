@@ -83,7 +83,9 @@ def _withheld(answer: Answer, required: list[str], strict: bool) -> bool:
 def _known(required: list[str], session: Session) -> None:
     missing = [name for name in required if name not in session.names]
     if missing:
-        raise BadConfig(f"--require {missing[0]}: it is not among the archives asked ({', '.join(session.names)})")
+        raise BadConfig(
+            f"--require {missing[0]}: it is not among the archives asked ({', '.join(session.names)})"
+        )
 
 
 @contextlib.contextmanager

@@ -14,7 +14,9 @@ from broker.safe import line
 from catalog.keywords import Level
 
 USUAL: dict[Level, tuple[str, ...]] = {
-    Level.PATIENT: ("Collection", "PatientID", "PatientName", "PatientSex", "NumberOfPatientRelatedStudies", "archives"),
+    Level.PATIENT: (
+        "Collection", "PatientID", "PatientName", "PatientSex", "NumberOfPatientRelatedStudies", "archives",
+    ),
     Level.STUDY: (
         "Collection", "PatientID", "StudyDate", "ModalitiesInStudy", "StudyDescription",
         "NumberOfStudyRelatedSeries", "StudyInstanceUID", "archives",

@@ -1,0 +1,162 @@
+"""Searches of the IDC index: the broker beside the same SQL by hand, and beside the client of idc-index."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import duckdb
+import idc_index_data
+
+from adapters import idc_copy
+from adapters.idc import Idc
+from benchmarks.measure import Figure, Runs, Way, in_turn, timed
+from benchmarks.processes import Commands, Helper, Unavailable, command, environment, versions
+from benchmarks.tables import Aim, Result, Table
+from broker.api import Session
+from broker.query import Query
+
+ABOUT = (
+    "The same selections of 1,044,191 series with the same columns: through the broker, as SQL over the sorted "
+    "copy that the broker makes and over the package's parquet, and through idc-index's IDCClient."
+)
+UID = "1.3.6.1.4.1.14519.5.2.1.7695.1700.177999425608604501268294082105"
+
+SEARCHES: dict[str, tuple[Query, int | None]] = {
+    "CT lungs since 2000, 20": (
+        Query("series", Modality="CT", BodyPartExamined="LUNG*", StudyDate="2000-"),
+        20,
+    ),
+    "one PatientID": (Query("series", PatientID="TCGA-B8-4143"), None),
+    "MR with flair": (Query("series", "SeriesDescription~flair", Modality="MR"), None),
+    "studies of ispy2": (Query("studies", Collection="ispy2"), None),
+    "one SeriesInstanceUID": (Query("series", SeriesInstanceUID=UID), None),
+    "all MG": (Query("series", Modality="MG"), None),
+}
+FIRST = "CT lungs since 2000, 20"
+
+
+def run(*, quick: bool) -> Result:
+    """Warm, then as processes."""
+    result = Result("idc", ABOUT)
+    parquet = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
+    copy = idc_copy.ensure(parquet, str(idc_index_data.__version__))
+    if copy is None:
+        raise Unavailable("the sorted copy of the IDC index cannot be made here")
+    python: Path | None = None
+    try:
+        python = environment("idc-index", "idc-index")
+        result.notes.append(f"the client: {versions(python, 'idc-index', 'pandas', 'duckdb')}")
+    except Unavailable as error:
+        result.notes.append(f"without idc-index: {error}")
+    client = _client(python) if python is not None else {}
+    _warm(result, parquet, copy, client, quick=quick)
+    _fresh(result, copy, python, quick=quick)
+    return result
+
+
+def _sql(name: str) -> str:
+    """What the broker asks DuckDB."""
+    query, limit = SEARCHES[name]
+    return Session(query, at=[Idc()], limit=limit).explain()[0].requests[0]
+
+
+def _client_sql(name: str) -> str:
+    columns = ", ".join(f'{sql} AS "{column}"' for column, sql in idc_copy.COLUMNS.items())
+    return _sql(name).replace("FROM series", f"FROM (SELECT {columns} FROM index) series")
+
+
+def _client(python: Path) -> dict[str, Figure]:
+    """Seconds of each search with a client that is under way, once each, for they are slow."""
+    with Helper("idc_client.py", python=python) as helper:
+        helper.ask("")
+        return {name: Figure((helper.ask(_client_sql(name))["seconds"],)) for name in SEARCHES}
+
+
+def _warm(
+    result: Result, parquet: Path, copy: Path, client: Mapping[str, Figure], *, quick: bool
+) -> None:
+    sorted_, raw = duckdb.connect(str(copy), read_only=True), duckdb.connect()
+    raw.execute(f"CREATE VIEW series AS {idc_copy.selection(parquet)}")
+    rows = []
+    for name in SEARCHES:
+        sql = _sql(name)
+        runs = in_turn(
+            {
+                "broker": timed(_broker(name)),
+                "copy": timed(_fetch(sorted_, sql)),
+                "parquet": timed(_fetch(raw, sql)),
+            },
+            rounds=3 if quick else 9,
+            seconds=0 if quick else 4,
+        )
+        rows.append(_row(name, runs, len(sorted_.execute(sql).fetchall()), client.get(name)))
+        share = runs.compare("broker", "copy", lambda b, s: b["seconds"] / (1.3 * s["seconds"] + 0.005))
+        result.aims.append(Aim(f"{name}: share of 1.3 x the same SQL + 5 ms", share.median, 1.0))
+    result.tables.append(
+        Table(
+            "Warm, in one process",
+            ("search", "rows", "SQL, copy: ms", "broker: x SQL", "broker - SQL: ms", "SQL, parquet: x", "idc-index: x broker"),
+            rows,
+            "SQL: the connection is open, `fetchall`, no objects made. idc-index: one query each, client constructed.",
+        )
+    )
+
+
+def _row(name: str, runs: Runs, rows: int, client: Figure | None) -> list[str | Figure]:
+    slower = "-" if client is None else Figure((client.median / runs.figure("broker").median,))
+    above = runs.compare("broker", "copy", lambda b, s: 1000 * (b["seconds"] - s["seconds"]))
+    return [
+        name,
+        f"{rows:,}",
+        runs.figure("copy", times=1000),
+        runs.ratio("broker", "copy"),
+        above,
+        runs.ratio("parquet", "copy"),
+        slower,
+    ]
+
+
+def _broker(name: str) -> Callable[[], object]:
+    import broker
+
+    query, limit = SEARCHES[name]
+    return lambda: broker.search(query, at=["idc"], limit=limit)
+
+
+def _fetch(db: duckdb.DuckDBPyConnection, sql: str) -> Callable[[], object]:
+    return lambda: db.execute(sql).fetchall()
+
+
+def _fresh(result: Result, copy: Path, python: Path | None, *, quick: bool) -> None:
+    """From the start of a process to its end, for the first search."""
+    query, limit = SEARCHES[FIRST]
+    words = [command("broker"), "search", "series", *map(str, query.conditions), "--at", "idc", "--limit", str(limit)]
+    by_hand = f"import duckdb; print(duckdb.connect({str(copy)!r}, read_only=True).execute({_sql(FIRST)!r}).fetchall())"
+    lines = {
+        "SQL over the copy": [sys.executable, "-c", by_hand],
+        "broker, ndjson": [*words, "--format", "ndjson"],
+        "broker, table": words,
+    }
+    if python is not None:
+        script = Path(__file__).parent / "helpers" / "idc_client.py"
+        lines["idc-index"] = [str(python), str(script), _client_sql(FIRST)]
+    with Commands() as commands:
+        ways: dict[str, Way] = {name: _whole(commands, line) for name, line in lines.items()}
+        runs = in_turn(ways, rounds=3 if quick else 9, rare={"idc-index": 1 if quick else 3})
+    rows = [
+        [n, runs.figure(n, times=1000), runs.ratio(n, "SQL over the copy"), runs.figure(n, "mb"), runs.ratio(n, "SQL over the copy", "mb")]
+        for n in lines
+    ]
+    columns = ("a fresh process", "ms", "x SQL", "peak MB", "x SQL (memory)")
+    result.tables.append(Table(f"First answer of a fresh process: {FIRST}", columns, rows))
+    if python is not None:
+        sooner = runs.ratio("idc-index", "broker, ndjson").median
+        smaller = runs.ratio("broker, ndjson", "idc-index", "mb").median
+        result.aims.append(Aim("first answer of a fresh process before idc-index's", sooner, 15.0, least=True))
+        result.aims.append(Aim("its peak memory, of idc-index's", smaller, 0.2))
+
+
+def _whole(commands: Commands, line: list[str]) -> Way:
+    return lambda: commands.run(line)

@@ -1,0 +1,183 @@
+"""The fan-out: one deadline, one failure harms nobody, leaving ends everything, the answer is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asking import ask, report_of
+
+import broker
+from adapters.rows import Rows
+from broker.adapter import Ask, Page
+from broker.errors import Limited, Unreachable
+from broker.report import Status
+from broker.run import Done, Records
+from catalog.capability import Can
+from catalog.keywords import Level
+
+STUDIES = [
+    {"StudyInstanceUID": f"1.{i}", "StudyDate": f"20{i:02d}0101", "PatientID": str(i)} for i in range(20)
+]
+CAN = Can(levels=frozenset({Level.STUDY}), lists_all=True)
+
+
+class Scripted:
+    """An archive that yields pages, sleeps, or raises, as it is told."""
+
+    def __init__(self, name: str, *script: Any, can: Can = CAN) -> None:
+        self.name, self.can, self._script = name, can, script
+        self.ended = False
+
+    async def find(self, ask: Ask) -> AsyncIterator[Page]:
+        try:
+            for act in self._script:
+                if isinstance(act, BaseException):
+                    raise act
+                if isinstance(act, float):
+                    await asyncio.sleep(act)
+                else:
+                    yield Page.of(act)
+        finally:
+            self.ended = True
+
+
+FAULTS: list[tuple[list[Any], Status, str, int]] = [
+    ([STUDIES], Status.OK, "", 20),
+    ([Unreachable("no")], Status.FAILED, "unreachable", 0),
+    ([STUDIES[:5], Limited("later", 3)], Status.PARTIAL, "rate_limited", 5),
+    ([STUDIES[:5], 60.0], Status.PARTIAL, "timeout", 5),
+    ([60.0], Status.FAILED, "timeout", 0),
+    ([ZeroDivisionError()], Status.FAILED, "internal", 0),
+    ([RecursionError()], Status.FAILED, "internal", 0),
+    ([MemoryError()], Status.FAILED, "internal", 0),
+]
+
+
+@pytest.mark.parametrize("position", range(3))
+@pytest.mark.parametrize(("script", "status", "reason", "kept"), FAULTS)
+async def test_a_fault_is_named_and_harms_no_other(
+    script: list[Any], status: Status, reason: str, kept: int, position: int
+) -> None:
+    archives: list[Any] = [Rows("one", STUDIES[:7]), Rows("two", STUDIES[7:])]
+    archives.insert(position, Scripted("odd", *script))
+    answer = await ask("studies", at=archives, timeout=0.2)
+    told = report_of(answer, "odd")
+    assert (told.status, told.reason, told.kept) == (status, reason, kept)
+    assert report_of(answer, "one").kept + report_of(answer, "two").kept == 20
+    assert len(answer) == 20
+    assert answer.complete is (status is Status.OK)
+    assert [r.archive for r in answer.reports] == [a.name for a in archives]
+
+
+class Stubborn(Scripted):
+    """An archive whose adapter does not let itself be cancelled."""
+
+    async def find(self, ask: Ask) -> AsyncIterator[Page]:
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+        yield Page.of([])
+
+
+async def test_not_even_an_adapter_that_swallows_its_cancellation_holds_the_answer() -> None:
+    start = time.monotonic()
+    answer = await ask("studies", at=[Stubborn("stubborn"), Rows("one", STUDIES)], timeout=0.2)
+    assert time.monotonic() - start < 0.9
+    assert report_of(answer, "stubborn").reason == "timeout"
+    assert len(answer) == 20
+    await asyncio.sleep(1)
+
+
+async def test_leaving_the_stream_closes_every_adapter() -> None:
+    archives = [Scripted(f"s{i}", STUDIES[:1], 60.0) for i in range(5)]
+    async with broker.asking("studies", at=archives) as events:
+        async for event in events:
+            assert isinstance(event, Records)
+            break
+    assert all(a.ended for a in archives)
+
+
+async def test_events_come_as_pages_arrive() -> None:
+    slow = Scripted("slow", STUDIES[:1], 0.05, STUDIES[1:2])
+    async with broker.asking("studies", at=[slow, Rows("fast", STUDIES[2:])]) as events:
+        order = [type(e) if isinstance(e, Done) else e.source.archive async for e in events]
+    assert order.index("fast") < len(order) - 1 - order[::-1].index("slow")
+    assert order.count(Done) == 2
+
+
+async def test_a_million_rows_wait_for_a_slow_reader() -> None:
+    """The queue is bounded: an archive does not run ahead of who reads it without end."""
+    produced = 0
+
+    class Endless(Scripted):
+        async def find(self, ask: Ask) -> AsyncIterator[Page]:
+            nonlocal produced
+            while True:
+                produced += 1
+                yield Page.of(STUDIES[:1])
+                await asyncio.sleep(0)
+
+    async with broker.asking("studies", at=[Endless("endless")]) as events:
+        await asyncio.sleep(0.3)
+        assert produced < 200
+        await anext(events)
+
+
+def test_search_works_in_a_script_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    assert len(broker.search("studies", "StudyDate=2005-", at=[Rows("mine", STUDIES)])) == 15
+    assert threading.active_count() == before
+
+
+async def test_search_works_where_a_loop_is_running() -> None:
+    before = threading.active_count()
+    assert len(broker.search("studies", at=[Rows("mine", STUDIES)])) == 20
+    assert threading.active_count() == before
+    with pytest.raises(broker.BadQuery):
+        broker.search("studies", "Modalty=CT", at=[Rows("mine", STUDIES)])
+
+
+async def test_an_archive_that_cannot_apply_a_condition_is_not_asked() -> None:
+    plain = Scripted(
+        "plain", STUDIES, can=Can(frozenset({Level.STUDY}), returns=frozenset({"StudyInstanceUID"}))
+    )
+    answer = await ask(
+        "studies", "PatientSex=F", at=[plain, Rows("one", [{**STUDIES[0], "PatientSex": "F"}])]
+    )
+    told = report_of(answer, "plain")
+    assert (told.status, told.refused, plain.ended) == (Status.REFUSED, ["PatientSex=F"], False)
+    assert "PatientSex" in told.detail
+    assert len(answer) == 1
+
+
+async def test_a_limit_is_per_answer_and_says_when_there_is_more() -> None:
+    answer = await ask("studies", at=[Rows("one", STUDIES[:12]), Rows("two", STUDIES[8:])], limit=10)
+    assert [e.uid for e in answer] == [f"1.{i}" for i in range(10)]
+    assert answer.more
+    whole = await ask("studies", at=[Rows("one", STUDIES[:12]), Rows("two", STUDIES[8:])], limit=20)
+    assert (len(whole), whole.more) == (20, False)
+
+
+async def test_series_are_grouped_where_studies_are_asked_and_the_report_says_so() -> None:
+    series = [
+        {
+            "StudyInstanceUID": f"1.{i // 3}",
+            "SeriesInstanceUID": f"2.{i}",
+            "Modality": "CT" if i % 3 else "MR",
+        }
+        for i in range(9)
+    ]
+    archive = Rows("series-only", series, Level.SERIES)
+    answer = await ask("studies", "Modality=MR", at=[archive])
+    assert {e.uid for e in answer} == {"1.0", "1.1", "1.2"}
+    assert report_of(answer, "series-only").level == "SERIES"
+    assert all("Modality" not in e.values for e in answer)
+    assert len((await ask("studies", at=[archive], limit=2)).entities) == 2
