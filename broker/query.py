@@ -77,7 +77,7 @@ class Query:
     """A question: entities of a level that satisfy every condition.
 
     >>> Query("series", Modality="CT", BodyPartExamined="LUNG*", StudyDate="2010-")
-    Query('SERIES', 'BodyPartExamined=LUNG*', 'Modality=CT', 'StudyDate=2010-')
+    Query('SERIES', 'BodyPartExamined=LUNG*', 'Modality=CT', 'StudyDate=20100101-')
     >>> Query("STUDY", "StudyDescription~chest", Modality=["CT", "MR"]).conditions[1].keyword
     'StudyDescription'
 

@@ -1,0 +1,175 @@
+"""The Imaging Data Commons on the real index: what SQL finds is what `truth` accepts, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import idc_index_data
+import pytest
+from asking import ask, report_of
+
+from adapters import idc_copy
+from adapters.idc import Idc
+from broker.matching import compiled
+from broker.query import condition
+
+PARQUET = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The index as the wheel has it, with DICOM's names, no copy."""
+    with duckdb.connect() as db:
+        db.execute(f"CREATE VIEW series AS {idc_copy.selection(PARQUET)}")
+        yield db
+
+
+CONDITIONS = [
+    "Modality=MG",
+    "Modality=XA,NM",
+    "BodyPartExamined=LUNG*",
+    "BodyPartExamined=*NEC?",
+    "BodyPartExamined=LUNG*,*BREAST",
+    'BodyPartExamined=""',
+    'BodyPartExamined="",CHEST',
+    "SeriesDescription~flair",
+    "SeriesDescription=*%*",
+    "SeriesDescription=*_1*",
+    "SeriesDescription=?",
+    "StudyDescription=*a*e*i*o*u*",
+    "StudyDate=2022-",
+    "StudyDate=-19991231",
+    "StudyDate=20000101",
+    "StudyDate=19990101-19991231,2005",
+    "SeriesNumber=7",
+    "SeriesNumber=007",
+    "PatientAge=066Y",
+    "PatientSex=O",
+    "License=CC BY-NC 3.*",
+    "Collection=lidc_idri,rider_pilot",
+    "NumberOfSeriesRelatedInstances=133",
+    "PatientID=LIDC-IDRI-000?",
+]
+
+
+@pytest.mark.parametrize("text", CONDITIONS)
+async def test_sql_finds_exactly_what_truth_accepts(text: str, table: duckdb.DuckDBPyConnection) -> None:
+    asked = condition(text)
+    test = compiled(asked)
+    values = table.execute(f'SELECT "{asked.keyword}", count(*) FROM series GROUP BY 1').fetchall()
+    expected = sum(count for value, count in values if test(value))
+    unknown = sum(count for value, count in values if test(value) is None)
+    answer = await ask("series", text, at=[Idc()], timeout=60)
+    told = report_of(answer, "idc")
+    assert told.kept == expected > 0
+    assert told.broken == {}
+    assert answer.complete
+    assert unknown >= sum(told.unknown.values())
+
+
+async def test_studies_have_all_the_values_of_their_series(table: duckdb.DuckDBPyConnection) -> None:
+    differing = table.execute(
+        'SELECT "StudyInstanceUID", list_sort(list(DISTINCT "StudyDate")) FROM series '
+        'GROUP BY 1 HAVING count(DISTINCT "StudyDate") > 1 ORDER BY 1 LIMIT 3'
+    ).fetchall()
+    for uid, dates in differing:
+        answer = await ask("studies", f"StudyInstanceUID={uid}", at=[Idc()])
+        (study,) = answer
+        assert study.first("StudyDate") == tuple(dates)
+        one = await ask("studies", f"StudyInstanceUID={uid}", f"StudyDate={dates[-1]}", at=[Idc()])
+        assert [e.uid for e in one] == [uid]
+
+
+async def test_conditions_on_series_hold_in_one_series(table: duckdb.DuckDBPyConnection) -> None:
+    answer = await ask("studies", "Modality=SEG", "BodyPartExamined=LUNG", "Collection=nsclc_*", at=[Idc()])
+    expected = table.execute(
+        'SELECT DISTINCT "StudyInstanceUID" FROM series WHERE "Modality" = \'SEG\' '
+        "AND \"BodyPartExamined\" = 'LUNG' AND \"Collection\" LIKE 'nsclc!_%' ESCAPE '!'"
+    ).fetchall()
+    assert {e.uid for e in answer} == {uid for (uid,) in expected}
+    counts = table.execute(
+        'SELECT "StudyInstanceUID", count(*)::VARCHAR FROM series WHERE "StudyInstanceUID" IN '
+        "(SELECT unnest(?)) GROUP BY 1",
+        [[uid for (uid,) in expected]],
+    ).fetchall()
+    assert {e.uid: e.first("NumberOfStudyRelatedSeries") for e in answer} == dict(counts)
+
+
+async def test_a_patient_id_in_two_collections_is_two_patients(table: duckdb.DuckDBPyConnection) -> None:
+    (patient,) = table.execute(
+        'SELECT "PatientID" FROM series GROUP BY 1 HAVING count(DISTINCT "Collection") = 2 ORDER BY 1 LIMIT 1'
+    ).fetchall()[0]
+    answer = await ask("patients", f"PatientID={patient}", at=[Idc()])
+    assert len(answer) == 2
+    assert len({e.first("Collection") for e in answer}) == 2
+
+
+async def test_the_copy_and_the_package_give_the_same() -> None:
+    words = ["Modality=PT", "StudyDate=2015-"]
+    copy, package = Idc("copy"), Idc("package", copy=False)
+    answers = [await ask("studies", *words, at=[a], timeout=60) for a in (copy, package)]
+    assert [e.said["copy"] for e in answers[0]] == [e.said["package"] for e in answers[1]]
+    assert "sorted copy" in report_of(answers[0], "copy").via
+    assert "parquet" in report_of(answers[1], "package").via
+
+
+async def test_without_a_place_for_a_copy_the_package_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    answer = await ask("series", "PatientID=LIDC-IDRI-0001", at=[Idc()])
+    assert len(answer) == 10
+    assert "parquet" in answer.reports[0].via
+
+
+async def test_a_broken_copy_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(idc_copy, "ensure", lambda *_: _garbage(tmp_path))
+    answer = await ask("series", "PatientID=LIDC-IDRI-0001", at=[Idc()])
+    assert len(answer) == 10
+
+
+def _garbage(folder: Path) -> Path:
+    place = folder / "x.duckdb"
+    place.write_bytes(b"no database" * 1000)
+    return place
+
+
+async def test_two_processes_do_not_make_the_copy_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made: list[int] = []
+
+    def slow(parquet: Path, target: Path) -> None:
+        made.append(1)
+        time.sleep(0.3)
+        target.write_text("copy")
+
+    monkeypatch.setattr(idc_copy, "_run", slow)
+    first, second = await asyncio.gather(
+        *(asyncio.to_thread(idc_copy.ensure, PARQUET, "0") for _ in range(2))
+    )
+    assert len(made) == 1
+    assert [first, second].count(None) == 1
+    assert idc_copy.ensure(PARQUET, "0") is not None
+
+
+async def test_leaving_a_search_ends_its_thread_at_once() -> None:
+    import broker
+
+    before = threading.active_count()
+    for _ in range(20):
+        async with broker.asking("studies", "SeriesDescription~a", at=[Idc()]):
+            await asyncio.sleep(0.02)
+    deadline = time.monotonic() + 1
+    while threading.active_count() > before and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    assert threading.active_count() <= before

@@ -1,0 +1,97 @@
+"""What the documents say is true: commands run, examples run, every option and verb is documented."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.dicomweb import STANDARD
+from broker.cli import parser
+from catalog.archives import shipped
+from catalog.keywords import OURS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FEDERATION = (ROOT / "docs" / "federation.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the README in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("broker ")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_readme_run(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, "-m", "broker", *words[1:]],
+        capture_output=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    (example,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", example], capture_output=True, text=True, timeout=120, check=True, cwd=tmp_path
+    )
+    assert "CC BY" in done.stdout
+    assert "idc: ok" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["broker", "broker.api", "broker.query", "broker.matching", "broker.run", "adapters.rows"]
+)
+def test_doctests(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_every_verb_and_every_exit_code_is_in_the_readme() -> None:
+    _, verbs = parser()
+    for verb in verbs:
+        assert f"broker {verb}" in README
+    for code in (0, 2, 3, 4, 5, 130):
+        assert re.search(rf"^\| {code} \|", README, re.MULTILINE)
+
+
+def test_every_keyword_of_ours_is_explained() -> None:
+    assert all(f"`{name}`" in README and about for name, about in OURS.items())
+
+
+def test_every_option_of_an_archive_is_in_the_federation_page() -> None:
+    source = (ROOT / "adapters" / "dicomweb.py").read_text() + (ROOT / "adapters" / "idc.py").read_text()
+    options = set(re.findall(r'options(?:\.pop\(|\.get\(|, )"(\w+)"', source))
+    assert options >= {"lists_all", "page_size", "copy"}
+    missing = sorted(o for o in options if f"`{o}`" not in FEDERATION)
+    assert not missing
+    from broker.federation import Entry
+
+    assert not [f for f in Entry.model_fields if f"`{f}`" not in FEDERATION]
+
+
+def test_the_shipped_federation_passes_the_check_of_a_users_file() -> None:
+    from broker.federation import checked
+
+    entries = {name: dict(entry) for name, entry in shipped().items()}
+    assert set(checked(Path("shipped"), {"archives": entries})) == set(entries)
+    assert all(e["state"] and e["as_of"] and e["cite"] for e in entries.values())
+
+
+def test_what_the_standard_requires_is_promised_by_default() -> None:
+    """PS3.18 table 10.6.1-5, without the attributes that the page on federation gives reasons for."""
+    assert {"StudyInstanceUID", "StudyDate", "PatientID", "Modality"} <= set(STANDARD)
