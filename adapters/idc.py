@@ -99,10 +99,10 @@ class Idc:
         finally:
             await worker.close()
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _open(self, stop: threading.Event) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        place = idc_copy.ensure(self._parquet, self._version) if self._copy else None
+        place = idc_copy.ensure(self._parquet, self._version, stop) if self._copy else None
         if place is not None:
             with contextlib.suppress(duckdb.Error):
                 db = duckdb.connect(str(place), read_only=True)
@@ -171,11 +171,11 @@ def _index(name: str) -> tuple[Path, str]:
 class _Worker:
     """One DuckDB connection in one thread; closing interrupts whatever it is doing."""
 
-    def __init__(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+    def __init__(self, connect: Callable[[threading.Event], duckdb.DuckDBPyConnection]) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="idc")
         self._connect = connect
         self._db: duckdb.DuckDBPyConnection | None = None
-        self._closing = threading.Event()
+        self._stop = threading.Event()
 
     async def run(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """The job's result. Raises ServerFault for what DuckDB refuses."""
@@ -187,7 +187,7 @@ class _Worker:
 
         try:
             if self._db is None:
-                self._db = self._connect()
+                self._db = self._connect(self._stop)
             return job(self._db)
         except duckdb.InvalidInputException as error:
             raise Malformed(f"the index cannot be read: {type(error).__name__}", "catalog_corrupt") from error
@@ -195,11 +195,17 @@ class _Worker:
             raise ServerFault(f"the index cannot be searched: {type(error).__name__}") from error
 
     async def close(self) -> None:
-        """Interrupt, close, end the thread."""
-        if self._db is not None:
-            self._db.interrupt()
-        self._pool.submit(self._end)
+        """Interrupt, close, end the thread.
+
+        DuckDB forgets an interruption that comes just before a statement begins, hence more than one.
+        """
+        self._stop.set()
+        ended = self._pool.submit(self._end)
         self._pool.shutdown(wait=False)
+        while not ended.done():
+            if self._db is not None:
+                self._db.interrupt()
+            await asyncio.sleep(0.002)
 
     def _end(self) -> None:
         if self._db is not None:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,8 +68,11 @@ def build(parquet: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def ensure(parquet: Path, version: str) -> Path | None:
-    """The copy's place, made now if need be; None where there can be none (read-only, or being made)."""
+def ensure(parquet: Path, version: str, stop: threading.Event) -> Path | None:
+    """The copy's place, made now if need be; None where there can be none.
+
+    That is: nowhere to write, being made by another process, or `stop` was set while it was made.
+    """
     import duckdb
     from platformdirs import user_cache_path
 
@@ -81,22 +85,25 @@ def ensure(parquet: Path, version: str) -> Path | None:
         with _alone(target.with_suffix(".lock")) as alone:
             if not alone:
                 return None
-            _run(parquet, target)
+            _run(parquet, target, stop)
             _forget_others(folder, target)
     except (OSError, subprocess.CalledProcessError):
         return None
     return target
 
 
-def _run(parquet: Path, target: Path) -> None:
+def _run(parquet: Path, target: Path, stop: threading.Event) -> None:
     # -P: this folder must not shadow the standard library (it has an http.py)
     command = [sys.executable, "-P", __file__, str(parquet), str(target)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:  # noqa: S603
         try:
-            if child.wait():
-                raise subprocess.CalledProcessError(child.returncode, "idc_copy")
+            while child.poll() is None and not stop.wait(0.02):
+                pass
+            if child.returncode != 0:
+                raise subprocess.CalledProcessError(child.returncode or 1, "idc_copy")
         finally:
             child.kill()
+            target.with_suffix(f".{child.pid}.part").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -9,20 +9,26 @@ from __future__ import annotations
 import calendar
 import re
 import unicodedata
+from collections.abc import Callable
+from datetime import date as calendar_date
 from decimal import Decimal, InvalidOperation
 
 WILD = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 DATES = frozenset({"DA", "TM", "DT"})
-NUMBERS = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
-NOT_MATCHABLE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", "US or SS"})
+INTEGERS = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
+NUMBERS = INTEGERS | {"DS", "FL", "FD"}
+MATCHABLE = WILD | DATES | NUMBERS | {"AS", "AT", "UI"}
 KEEPS_LEADING_SPACE = frozenset({"LT", "ST", "UT"})
+KEEPS_BACKSLASH = KEEPS_LEADING_SPACE | {"UR"}  # of one value only (PS3.5 6.4)
 
 DAY = 86_400_000_000  # microseconds
 
-_DATE = re.compile(r"(\d{4})(?:([.-]?)(\d{2})(?:\2(\d{2}))?)?")
-_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
-_DT = re.compile(r"(\d{4,14})(?:\.(\d{1,6}))?([+-]\d{4})?")
-_AGE = re.compile(r"(\d{3})([DWMY])")
+_DATE = re.compile(r"(\d{4})(?:([.-]?)(\d{2})(?:\2(\d{2}))?)?", re.ASCII)
+_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
+_DT = re.compile(r"(\d{4,14})(?:\.(\d{1,6}))?([+-]\d{4})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?\d+)?", re.ASCII)
+_AGE = re.compile(r"\d{3}[DWMY]", re.ASCII)
+_TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 UID_LENGTH = 64
 
@@ -41,19 +47,38 @@ def uid(value: str) -> str | None:
     return bare if len(bare) <= UID_LENGTH and _UID.fullmatch(bare) else None
 
 
-def name_groups(value: str) -> tuple[str, ...]:
+def parts(value: str, vr: str) -> list[str]:
+    """The values of a text that are not empty: several between backslashes where a value holds none."""
+    several = value.split("\\") if "\\" in value and vr not in KEEPS_BACKSLASH else [value]
+    padding = " \0^=" if vr == "PN" else " \0"
+    return [part for part in several if part.strip(padding)]
+
+
+def name_groups(value: str, fold: Callable[[str], str] = str.casefold) -> tuple[str, ...]:
     """The component groups of a person name, folded for comparing (PS3.5 6.2.1)."""
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", value).casefold())
+    folded = unicodedata.normalize("NFC", fold(unicodedata.normalize("NFC", value)))
     return tuple(group.strip(" \0").rstrip("^ ") for group in folded.split("="))
 
 
 def number(value: str) -> Decimal | None:
-    """An IS, DS or binary number by its value (`7` = `007` = `+7`)."""
+    """An IS, DS or binary number by its value (`7` = `007` = `+7`, CP-2305)."""
+    bare = value.strip(" \0")
     try:
-        read = Decimal(value.strip(" \0"))
-    except InvalidOperation:
+        return Decimal(bare) if _NUMBER.fullmatch(bare) else None
+    except InvalidOperation:  # an exponent beyond all numbers
         return None
-    return read if read.is_finite() and "_" not in value else None
+
+
+def integer(value: str) -> Decimal | None:
+    """A number without a fraction."""
+    read = number(value)
+    return read if read is not None and read == read.to_integral_value() else None
+
+
+def tag(value: str) -> str | None:
+    """An attribute tag as eight hexadecimal digits, `(0008,0060)` too."""
+    found = _TAG.fullmatch(value.strip(" \0"))
+    return (found[1] + found[2]).upper() if found else None
 
 
 def age(value: str) -> str | None:
@@ -68,33 +93,39 @@ def date(value: str) -> Span | None:
     `YYYYMMDD`, the old `YYYY.MM.DD`, ISO's `YYYY-MM-DD`, and `YYYY` or `YYYYMM` for the period.
     """
     found = _DATE.fullmatch(value.strip(" \0"))
-    if found is None:
+    if found is None or int(found[1]) < 1:
         return None
-    year, month, day = int(found[1]), found[3], found[4]
-    if month is not None and not 1 <= int(month) <= 12:
+    year = int(found[1])
+    months = _between(found[3], 1, 12)
+    days = _between(found[4], 1, calendar.monthrange(year, months[1])[1]) if months else None
+    if months is None or days is None:
         return None
-    first_month, last_month = (int(month), int(month)) if month else (1, 12)
-    if year < 1:
-        return None
-    last_day = calendar.monthrange(year, last_month)[1]
-    if day is not None and not 1 <= int(day) <= last_day:
-        return None
-    first, last = (int(day), int(day)) if day else (1, last_day)
-    return year * 10000 + first_month * 100 + first, year * 10000 + last_month * 100 + last
+    return year * 10000 + months[0] * 100 + days[0], year * 10000 + months[1] * 100 + days[1]
+
+
+def _between(digits: str | None, first: int, last: int) -> Span | None:
+    """First and last of what two digits mean: themselves, everything if there are none."""
+    if digits is None:
+        return first, last
+    return (int(digits), int(digits)) if first <= int(digits) <= last else None
 
 
 def time(value: str) -> Span | None:
-    """First and last microsecond of the day that a time means (`10` = 10:00:00 to 10:59:59.999999)."""
+    """First and last microsecond of the day that a time means (`10` = 10:00:00 to 10:59:59.999999).
+
+    A leap second (`235960`, PS3.5 6.2) is counted with the second before it: days have one length here.
+    """
     found = _TIME.fullmatch(value.strip(" \0"))
     if found is None:
         return None
-    hour, minute, second, fraction = found.groups()
-    if int(hour) > 23 or int(minute or 0) > 59 or int(second or 0) > 60:
+    hour, minute, second = (int(part or 0) for part in found.groups()[:3])
+    if hour > 23 or minute > 59 or second > 60:
         return None
-    start = (int(hour) * 3600 + int(minute or 0) * 60 + min(int(second or 0), 59)) * 1_000_000
+    start = (hour * 3600 + minute * 60 + min(second, 59)) * 1_000_000
+    fraction = found[4]
     if fraction:
         return start + int(fraction.ljust(6, "0")), start + int(fraction.ljust(6, "9"))
-    width = 1_000_000 if second else 60_000_000 if minute else 3_600_000_000
+    width = 1_000_000 if found[3] else 60_000_000 if found[2] else 3_600_000_000
     return start, start + width - 1
 
 
@@ -118,19 +149,26 @@ def datetime(value: str) -> Span | None:
     return moment(days[0], clock[0]) - shift, moment(days[1], clock[1]) - shift
 
 
+def zoned(value: str) -> bool:
+    """Whether a DT says its offset from UTC."""
+    found = _DT.fullmatch(value.strip(" \0"))
+    return found is not None and found[3] is not None
+
+
 def _offset(value: str | None) -> int | None:
+    """An offset in microseconds; DICOM knows -1200 to +1400 (PS3.5 6.2)."""
     if value is None:
         return 0
     hours, minutes = int(value[1:3]), int(value[3:])
-    if hours > 14 or minutes > 59:
-        return None
-    return (1 if value[0] == "+" else -1) * (hours * 60 + minutes) * 60_000_000
+    total = (1 if value[0] == "+" else -1) * (hours * 60 + minutes)
+    return total * 60_000_000 if minutes < 60 and WEST <= total <= EAST else None
+
+
+WEST, EAST = -12 * 60, 14 * 60  # minutes
 
 
 def moment(day: int, microsecond: int) -> int:
     """One number for a day (20200615) and a microsecond of it, increasing with time."""
-    from datetime import date as calendar_date
-
     return calendar_date(day // 10000, day // 100 % 100, day % 100).toordinal() * DAY + microsecond
 
 

@@ -1,4 +1,4 @@
-"""The Imaging Data Commons on the real index: what SQL finds is what `truth` accepts, and nothing is left behind."""
+"""The Imaging Data Commons on the real index: what SQL finds is what `truth` accepts."""
 
 from __future__ import annotations
 
@@ -148,23 +148,31 @@ async def test_two_processes_do_not_make_the_copy_twice(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made: list[int] = []
 
-    def slow(parquet: Path, target: Path) -> None:
+    def slow(parquet: Path, target: Path, stop: threading.Event) -> None:
         made.append(1)
         time.sleep(0.3)
         target.write_text("copy")
 
     monkeypatch.setattr(idc_copy, "_run", slow)
     first, second = await asyncio.gather(
-        *(asyncio.to_thread(idc_copy.ensure, PARQUET, "0") for _ in range(2))
+        *(asyncio.to_thread(idc_copy.ensure, PARQUET, "0", threading.Event()) for _ in range(2))
     )
     assert len(made) == 1
     assert [first, second].count(None) == 1
-    assert idc_copy.ensure(PARQUET, "0") is not None
+    assert idc_copy.ensure(PARQUET, "0", threading.Event()) is not None
 
 
-async def test_leaving_a_search_ends_its_thread_at_once() -> None:
+@pytest.mark.parametrize("first", [False, True])
+async def test_leaving_a_search_ends_its_thread_at_once(
+    first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the copy is being made: then nothing half-made is left."""
     import broker
 
+    if first:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    else:
+        await ask("series", "PatientID=LIDC-IDRI-0001", at=[Idc()])
     before = threading.active_count()
     for _ in range(20):
         async with broker.asking("studies", "SeriesDescription~a", at=[Idc()]):
@@ -173,3 +181,4 @@ async def test_leaving_a_search_ends_its_thread_at_once() -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
     assert threading.active_count() <= before
+    assert not [*tmp_path.rglob("*.part*"), *tmp_path.rglob("*.lock")]
