@@ -1,9 +1,4 @@
-"""The NCI Imaging Data Commons, from the index that the package `idc-index-data` ships: offline, exact.
-
-A study is a group of series rows. Where the series of one study disagree (651 studies of v25 have several
-StudyDates), the study has all the values. A condition on a series attribute in a question for studies means
-"has at least one such series", all of them in the same series.
-"""
+"""The NCI Imaging Data Commons, from the index that the package `idc-index-data` ships: offline, exact."""
 
 from __future__ import annotations
 
@@ -16,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adapters import idc_copy, sql
+from adapters.idc_sql import COUNTS, MACRO, statement, unknowns
 from broker.adapter import Ask, Page
 from broker.errors import BadConfig, Malformed, ServerFault
 from broker.matching import Value
-from broker.query import Condition
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
 from catalog.keywords import Level, keyword
@@ -34,23 +29,9 @@ _EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.EMPTY})
 _DATE = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.RANGE, Kind.EMPTY})
 _BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE}
 
-_IMAGES = 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)'
-_COUNTS = {
-    Level.STUDY: {
-        "ModalitiesInStudy": 'string_agg(DISTINCT "Modality", \'\\\' ORDER BY "Modality")',
-        "NumberOfStudyRelatedSeries": "CAST(count(*) AS VARCHAR)",
-        "NumberOfStudyRelatedInstances": _IMAGES,
-    },
-    Level.PATIENT: {
-        "NumberOfPatientRelatedStudies": 'CAST(count(DISTINCT "StudyInstanceUID") AS VARCHAR)',
-        "NumberOfPatientRelatedSeries": "CAST(count(*) AS VARCHAR)",
-        "NumberOfPatientRelatedInstances": _IMAGES,
-    },
-}
-_GROUPS = {Level.PATIENT: ("Collection", "PatientID"), Level.STUDY: ("StudyInstanceUID",)}
 _FIRST, _NEXT = 1000, 10_000
 
-_COMPUTED = frozenset(name for counts in _COUNTS.values() for name in counts)
+_COMPUTED = frozenset(name for counts in COUNTS.values() for name in counts)
 
 IDC = Can(
     levels=frozenset(Level),
@@ -61,6 +42,7 @@ IDC = Can(
     lists=1000,
     stars=3,
     own_level=_COMPUTED,
+    unknowns=True,
 )
 
 
@@ -96,8 +78,19 @@ class Idc:
             while rows := await worker.run(lambda db, n=size: db.fetchmany(n)):  # type: ignore[misc]
                 yield Page(ask.fields, _valued(rows, ask))
                 size = _NEXT
+            if not ask.unknown:
+                yield await self._unknown(worker, ask)
         finally:
             await worker.close()
+
+    async def _unknown(self, worker: _Worker, ask: Ask) -> Page:
+        """No rows, but how many were left out because a condition is unknown of them."""
+        found = unknowns(ask)
+        if found is None:
+            return Page(ask.fields, [])
+        keywords, (text, values) = found
+        (counts,) = await worker.run(lambda db: db.execute(text, values).fetchall())
+        return Page(ask.fields, [], unknown=dict(zip(keywords, counts, strict=True)))
 
     def _open(self, stop: threading.Event) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -106,48 +99,14 @@ class Idc:
         if place is not None:
             with contextlib.suppress(duckdb.Error):
                 db = duckdb.connect(str(place), read_only=True)
+                db.execute(MACRO)
                 self.via = f"sorted copy of the IDC index {self._version}"
                 return db
         db = duckdb.connect()
         db.execute(f"CREATE VIEW series AS {idc_copy.selection(self._parquet)}")
+        db.execute(MACRO)
         self.via = f"parquet of idc-index-data {self._version}"
         return db
-
-
-def statement(ask: Ask) -> sql.Clause:
-    """The SQL of a question and its parameters."""
-    limit = f" LIMIT {ask.limit}" if ask.limit else ""
-    if ask.level is Level.SERIES:
-        text, values = sql.where(ask.conditions)
-        return f"SELECT {_listed(ask.fields)} FROM series WHERE {text}{limit}", values  # noqa: S608
-    group = _listed(_GROUPS[ask.level])
-    text, values = _among(ask, group)
-    columns = ", ".join(_aggregate(f, ask.level) for f in ask.fields)
-    order = _listed(("Collection", "PatientID", *_GROUPS[ask.level]))
-    order = order if ask.level is Level.PATIENT else 'min("Collection"), min("PatientID"), "StudyInstanceUID"'
-    return f"SELECT {columns} FROM series WHERE {text} GROUP BY {group} ORDER BY {order}{limit}", values  # noqa: S608
-
-
-def _among(ask: Ask, group: str) -> sql.Clause:
-    """The groups of which some series satisfies the conditions: finer ones in the same series."""
-    finer = [c for c in ask.conditions if c.key.level > ask.level]
-    sets: list[list[Condition]] = [[c] for c in ask.conditions if c.key.level <= ask.level]
-    sets += [finer] if finer else []
-    parts = [sql.where(conditions) for conditions in sets]
-    text = " AND ".join(f"({group}) IN (SELECT {group} FROM series WHERE {t})" for t, _ in parts)  # noqa: S608
-    return text or "true", [v for _, values in parts for v in values]
-
-
-def _aggregate(name: str, level: Level) -> str:
-    if name in _COUNTS[level]:
-        return f'{_COUNTS[level][name]} AS "{name}"'
-    if name in _GROUPS[level]:
-        return f'"{name}"'
-    return f'CASE WHEN min("{name}") = max("{name}") THEN min("{name}") ELSE string_agg(DISTINCT "{name}", \'\\\' ORDER BY "{name}") END AS "{name}"'  # noqa: E501
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
 
 
 def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:
@@ -199,14 +158,19 @@ class _Worker:
 
         DuckDB forgets an interruption that comes just before a statement begins, hence more than one.
         """
+        import duckdb
+
         self._stop.set()
         ended = self._pool.submit(self._end)
         self._pool.shutdown(wait=False)
         while not ended.done():
-            if self._db is not None:
-                self._db.interrupt()
+            db = self._db
+            with contextlib.suppress(duckdb.Error):  # it may have closed just now
+                if db is not None:
+                    db.interrupt()
             await asyncio.sleep(0.002)
 
     def _end(self) -> None:
-        if self._db is not None:
-            self._db.close()
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()

@@ -15,11 +15,19 @@ NUMERIC = frozenset({"IS", "DS"})
 Clause = tuple[str, list[str]]
 
 
-def where(conditions: Iterable[Condition]) -> Clause:
-    """All of the conditions: a boolean expression and its parameters."""
-    parts = [clause(c) for c in conditions]
+def where(conditions: Iterable[Condition], unknown: bool = False) -> Clause:
+    """All of the conditions: a boolean expression and its parameters.
+
+    With `unknown`, also where a condition is not false but has no value to judge.
+    """
+    parts = [_or_unknown(c) if unknown else clause(c) for c in conditions]
     text = " AND ".join(sql for sql, _ in parts) or "true"
     return text, [value for _, values in parts for value in values]
+
+
+def _or_unknown(c: Condition) -> Clause:
+    text, values = clause(c)
+    return f"({text} OR coalesce(\"{c.keyword}\", '') = '')", values
 
 
 def clause(c: Condition) -> Clause:

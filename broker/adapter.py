@@ -9,7 +9,7 @@ knows no deadline (it is cancelled) and raises one of the errors in `broker.erro
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from broker.matching import Value
@@ -26,12 +26,15 @@ class Ask:
     fields      keywords wanted back; more or fewer may come
     limit       no more records than this are of use, or None; only set when the archive applies every
                 condition of the query exactly
+    unknown     records are wanted too that leave a condition undecided for want of a value; only set for
+                archives that `can` tell them
     """
 
     level: Level
     conditions: tuple[Condition, ...] = ()
     fields: tuple[str, ...] = ()
     limit: int | None = None
+    unknown: bool = False
 
 
 @dataclass(slots=True)
@@ -40,13 +43,15 @@ class Page:
 
     A value is the text that the archive gave: a tuple of texts where it gave several, "" where it said
     that there is none, None where it said nothing. `bad` counts records that could not be read, `notes`
-    are short words about the reply as a whole (`charset` ...).
+    are short words about the reply as a whole (`charset` ...), `unknown` counts, by keyword, records that the
+    archive left out because it has no value to judge the condition by.
     """
 
     keywords: tuple[str, ...]
     rows: list[tuple[Value, ...]]
     bad: int = 0
     notes: tuple[str, ...] = ()
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Value]]) -> Page:

@@ -1,24 +1,35 @@
 """Whether a value satisfies a condition: PS3.4 C.2.2.2 in one place.
 
 Every answer is True, False or None. None is *unknown*: the archive gave no value, or one that cannot be
-read, and PS3.4 C.2.2.1.2 leaves open what that means. The rules by VR stand in `values`, the query
-language in `query`; here the two meet. A condition is compiled once into a function of a value.
+read, and PS3.4 C.2.2.1.2 leaves open what that means. The rules by VR stand in `values`, of dates and times
+in `periods`, the query language in `query`; here they meet. A condition is compiled once into a function of
+a value; what is judged over several values together stands in `joint`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from broker import values
-from broker.query import Condition, Match, condition
+from broker.logic import Truth, any_of
+from broker.periods import span_test
+from broker.query import condition
+from broker.terms import Condition, Match
 from catalog.capability import Kind
 
-Value = str | tuple[str, ...] | None
-"""What an archive said of one attribute: text, several texts, "" for empty, None for nothing at all."""
+__all__ = ["Column", "Item", "Memo", "Test", "Truth", "Value", "compiled", "filled", "pattern", "truth"]
 
-Truth = bool | None
+Item = tuple[tuple[str, "Value"], ...]
+"""One item of a sequence: its attributes as pairs of keyword and value."""
+
+Value = str | tuple[str, ...] | tuple[Item, ...] | None
+"""What an archive said of one attribute: text, several texts, "" for empty, None for nothing at all.
+
+Of a sequence: its items.
+"""
+
 Test = Callable[[Value], Truth]
 One = Callable[[str], Truth]
 
@@ -40,38 +51,33 @@ def truth(keyword: str, query: str, value: str | Sequence[str] | None) -> Truth:
 def compiled(asked: Condition) -> Test:
     """The condition as a function of a value; any one of a multi-valued attribute may match."""
     if asked.universal:
-        return lambda value: True
-    ones = [_one(asked.key.vr, m) for m in asked.matches if m.kind is not Kind.EMPTY]
-    wants_empty = len(ones) < len(asked.matches)
+        return lambda _: True
+    vr = asked.key.vr
+    ones = [_one(vr, m) for m in asked.matches if m.kind is not Kind.EMPTY]
+    when_empty = True if len(ones) < len(asked.matches) else None  # PS3.4 C.2.2.2.7
 
     def test(value: Value) -> Truth:
-        filled = _items(value)
-        if not filled:
-            return True if wants_empty else None
-        return _any(one(item) for item in filled for one in ones) if ones else False
+        found = filled(value, vr)
+        return any_of(one(item) for item in found for one in ones) if found else when_empty
 
     return test
 
 
-def _any(answers: Iterable[Truth]) -> Truth:
-    """True if one is, else unknown if one is, else false (PS3.4 C.2.2.2.1: one value suffices)."""
-    result: Truth = False
-    for answer in answers:
-        if answer:
-            return True
-        if answer is None:
-            result = None
-    return result
+def filled(value: Value, vr: str) -> list[str]:
+    """The texts of a value that are not empty."""
+    if isinstance(value, str):
+        return values.parts(value, vr)
+    return [part for item in value or () if isinstance(item, str) for part in values.parts(item, vr)]
 
 
-class Column(dict[Value, Truth]):
-    """Answers by value, each computed once: `list(map(column.__getitem__, values))` tests a page."""
+class Memo(dict[Value, Truth]):
+    """Answers by value, each computed once: `list(map(memo.__getitem__, values))` tests a page."""
 
     LIMIT = 200_000  # distinct values; a column of identifiers must not grow without end
 
-    def __init__(self, asked: Condition) -> None:
+    def __init__(self, test: Test) -> None:
         super().__init__()
-        self._test = compiled(asked)
+        self._test = test
 
     def __missing__(self, value: Value) -> Truth:
         if len(self) >= self.LIMIT:
@@ -80,37 +86,40 @@ class Column(dict[Value, Truth]):
         return answer
 
 
+class Column(Memo):
+    """The answers of one condition."""
+
+    def __init__(self, asked: Condition) -> None:
+        super().__init__(compiled(asked))
+
+
 def _one(vr: str, match: Match) -> One:
     if match.kind is Kind.CONTAINS:
-        return _contains(match.text)
-    if vr in values.SPANS:
-        return _span(vr, match)
+        return _contains(vr, match.text)
+    if vr in values.DATES:
+        return span_test(vr, match)
     if vr == "PN":
-        return _name(match)
+        return _name(match.text)
     if match.kind is Kind.WILDCARD:
         return _wildcard(vr, match.text)
     return _single(vr, match.text)
 
 
-def _contains(text: str) -> One:
+def _contains(vr: str, text: str) -> One:
     """Ours, not DICOM's: the text anywhere in the value, in any case."""
-    wanted = _fold(text)
-    return lambda value: wanted in _fold(value)
+    wanted = values.folded(text)
+    return lambda value: wanted in values.folded(values.text(value, vr))
 
 
-def _fold(text: str) -> str:
-    return text.casefold() if text.isascii() else values.text(values.text(text, "UT").casefold(), "UT")
+_EXACT = {"UI": values.uid, "AS": values.age, "AT": values.tag}
 
 
 def _single(vr: str, text: str) -> One:
     """Single value matching, case-sensitive; numbers, UIDs by their value (PS3.4 C.2.2.2.1, CP-2305)."""
     if vr in values.NUMBERS:
-        wanted = values.number(text)
-        return _readable(values.number, lambda read: read == wanted)
-    if vr == "UI":
-        return _readable(values.uid, lambda read: read == text.rstrip("\0 "))
-    if vr == "AS":
-        return _readable(values.age, lambda read: read == text)
+        return _equal(values.number, text)
+    if vr in _EXACT:
+        return _equal(_EXACT[vr], text)
     bare = values.text(text, vr)
     return lambda value: values.text(value, vr) == bare
 
@@ -118,12 +127,13 @@ def _single(vr: str, text: str) -> One:
 T = TypeVar("T")
 
 
-def _readable(read: Callable[[str], T | None], test: Callable[[T], bool]) -> One:
+def _equal(read: Callable[[str], T | None], text: str) -> One:
     """False and True only for what can be read: nothing is known of the rest."""
+    wanted = read(text)
 
     def one(value: str) -> Truth:
         found = read(value)
-        return None if found is None else test(found)
+        return None if found is None else found == wanted
 
     return one
 
@@ -150,19 +160,27 @@ def _wildcard(vr: str, text: str) -> One:
     return lambda value: fits(values.text(value, vr)) is not None
 
 
-def _name(match: Match) -> One:
+def _name(text: str) -> One:
     """A person name: in any case, in any of its component groups (PS3.4 C.2.2.2.1, PS3.5 6.2.1.1).
 
-    A condition that has groups itself must hold in each group that it fills.
+    Folding makes two letters of `ß`, which `?` would not match; lower case does not.
     """
-    wanted = values.name_groups(match.text)
-    tests = [_group(text) if text else None for text in wanted]
+    one = _folded_name(text, values.folded)
+    if "?" not in text:
+        return one
+    other = _folded_name(text, values.lower)
+    return lambda value: one(value) or other(value)
+
+
+def _folded_name(text: str, fold: Callable[[str], str]) -> One:
+    """One group must hold in any group; several in each group that the condition fills."""
+    tests = [_group(group) if group else None for group in values.name_groups(text, fold)]
     if len(tests) == 1 and tests[0] is not None:
         only = tests[0]
-        return lambda value: any(only(group) for group in values.name_groups(value))
+        return lambda value: any(only(group) for group in values.name_groups(value, fold))
 
     def one(value: str) -> Truth:
-        groups = values.name_groups(value) + ("",) * len(tests)
+        groups = values.name_groups(value, fold) + ("",) * len(tests)
         return all(test(group) for test, group in zip(tests, groups, strict=False) if test)
 
     return one
@@ -180,70 +198,3 @@ def _group(text: str) -> Callable[[str], bool]:
         return bool(group) and (fits(group) is not None or fits(padded) is not None)
 
     return test
-
-
-def _span(vr: str, match: Match) -> One:
-    """Dates and times as periods (PS3.4 C.2.2.2.5).
-
-    True where the value lies wholly inside, False where it lies wholly outside; a value that was
-    written less exactly than the condition asks, and lies across the edge, is unknown.
-    """
-    read = values.SPANS[vr]
-    low, high = limits(vr, match)
-    return _inside(read, low, high)
-
-
-def limits(vr: str, match: Match) -> tuple[int | None, int | None]:
-    """First and last moment of a date or time condition; None where it is open."""
-    read = values.SPANS[vr]
-    low, high = (match.low, match.high) if match.kind is Kind.RANGE else (match.text, match.text)
-    first, last = read(low) if low else None, read(high) if high else None
-    return first[0] if first else None, last[1] if last else None
-
-
-def _inside(read: Callable[[str], values.Span | None], low: int | None, high: int | None) -> One:
-    def one(value: str) -> Truth:
-        span = read(value)
-        return None if span is None else within(span, low, high)
-
-    return one
-
-
-def within(span: values.Span, low: int | None, high: int | None) -> Truth:
-    """Whether a period lies inside limits: wholly, not at all, or in part (unknown)."""
-    if (low is None or low <= span[0]) and (high is None or span[1] <= high):
-        return True
-    if (low is not None and span[1] < low) or (high is not None and span[0] > high):
-        return False
-    return None
-
-
-def combined_test(date: Condition, time: Condition) -> Callable[[tuple[Value, Value]], Truth]:
-    """A date range and a time range as ONE interval from date-time to date-time.
-
-    PS3.4 C.2.2.2.5.4; PS3.18 8.3.4.1.1 says that it shall be performed. A record without a time means
-    its whole day: unknown only on the first and the last day.
-    """
-    (days,), (clock,) = (limits("DA", m) for m in date.matches), (limits("TM", m) for m in time.matches)
-    low = None if days[0] is None else values.moment(days[0], clock[0] or 0)
-    high = None if days[1] is None else values.moment(days[1], values.DAY - 1 if clock[1] is None else clock[1])
-
-    def one(day: str, hour: str) -> Truth:
-        span = values.date(day)
-        if span is None:
-            return None
-        within_day = values.time(hour) or (0, values.DAY - 1)
-        whole = values.moment(span[0], within_day[0]), values.moment(span[1], within_day[1])
-        return within(whole, low, high)
-
-    def test(pair: tuple[Value, Value]) -> Truth:
-        day_values, hour_values = (_items(value) for value in pair)
-        hours = hour_values or [""]
-        return _any(one(day, hour) for day in day_values for hour in hours) if day_values else None
-
-    return test
-
-
-def _items(value: Value) -> list[str]:
-    """The values that are not empty."""
-    return [item for item in ([value] if isinstance(value, str) else value or ()) if item.strip(" \0")]

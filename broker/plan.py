@@ -16,10 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from broker.adapter import Ask
-from broker.query import Condition, Query
+from broker.query import Query
+from broker.terms import Condition
 from broker.weaken import sendable, split
 from catalog.capability import Can, Kind
-from catalog.keywords import USUAL, Keyword, Level, keyword
+from catalog.keywords import USUAL, Level, keyword
 
 
 class Where(enum.Enum):
@@ -65,6 +66,11 @@ class Plan:
         """Conditions, as they are sent."""
         return [str(step.sent) for step in self.steps if step.sent is not None]
 
+    def taken_there(self) -> list[str]:
+        """Keywords of conditions by which the archive may drop records that have no value for them."""
+        there = [s.condition for s in self.steps if s.sent is not None and not s.condition.universal]
+        return [c.keyword for c in there if c.keyword not in ALWAYS_FILLED]
+
     def checked(self) -> list[str]:
         """Conditions that are only applied here, wholly or after a weaker request."""
         return [str(step.condition) for step in self.steps if step.where is Where.HERE]
@@ -93,7 +99,7 @@ def plan(query: Query, archive: str, can: Can, wish: Wish) -> Plan:
     level = _level(query, can)
     if level is None:
         return _refused(query, archive, query.level, (), f"it has no {query.level.name} level")
-    can = can.at(level)
+    can = _told(can.at(level).without(wish.withheld), wish)
     conditions = _at_level(query, level, can)
     steps = tuple(_step(c, conditions, can, wish.withheld) for c in conditions)
     refusal = _refusal(steps, level, can, wish)
@@ -101,6 +107,13 @@ def plan(query: Query, archive: str, can: Can, wish: Wish) -> Plan:
         return _refused(query, archive, level, steps, refusal)
     made = Plan(archive, query, level, steps)
     return replace(made, asks=tuple(_asks(made, can, wish)))
+
+
+def _told(can: Can, wish: Wish) -> Can:
+    """An archive that drops records without a value is not asked for what it would drop, if they are wanted."""
+    if not wish.include_unknown or can.unknowns:
+        return can
+    return can.without(k for k in can.matches if k not in ALWAYS_FILLED)
 
 
 def _refused(query: Query, archive: str, level: Level, steps: tuple[Step, ...], why: str) -> Plan:
@@ -129,7 +142,9 @@ def _in_study(query: Query, condition: Condition, can: Can) -> bool:
     alone = sum(c.key.level > query.level for c in query.conditions) == 1
     free = all(c.keyword != "ModalitiesInStudy" for c in query.conditions)
     study = query.level is Level.STUDY and condition.keyword == "Modality"
-    return study and alone and free and can.gives("ModalitiesInStudy")
+    # a study has no modality only if none of its series has one
+    empty = Kind.EMPTY in condition.kinds
+    return study and alone and free and not empty and can.gives("ModalitiesInStudy")
 
 
 def _at_level(query: Query, level: Level, can: Can) -> tuple[Condition, ...]:
@@ -143,22 +158,15 @@ def _at_level(query: Query, level: Level, can: Can) -> tuple[Condition, ...]:
 def _step(c: Condition, among: tuple[Condition, ...], can: Can, withheld: frozenset[str]) -> Step:
     if c.universal:
         return Step(c, Where.THERE, c, "matches everything")
-    hidden = c.keyword in withheld
-    sent = None if hidden else sendable(c, among, can)
-    back = can.gives(c.keyword)
-    promise = ", ".join(sorted(k.value for k in can.kinds(c.keyword))) or "nothing"
-    if sent == c and _in_one_request(c, can):
-        return Step(c, Where.THERE, sent, f"promised: {promise}" + ("" if back else "; taken at its word"))
+    sent, back = sendable(c, among, can), can.gives(c.column)
+    kinds = ", ".join(sorted(k.value for k in can.kinds(c.keyword))) or "nothing"
+    if sent == c:
+        return Step(c, Where.THERE, sent, f"promised: {kinds}" + ("" if back else "; taken at its word"))
+    hidden = "its value is not shown to a public archive" if c.keyword in withheld else ""
+    promised = hidden or f"promised there: {kinds}"
     if back:
-        weaker = "a weaker form is asked there" if sent else f"promised there: {promise}"
-        why = "its value is not shown to a public archive" if hidden else weaker
-        return Step(c, Where.HERE, sent, why)
-    lacking = "its value is not shown to a public archive" if hidden else f"promised there: {promise}"
-    return Step(c, Where.REFUSED, None, f"{lacking}, and {c.keyword} does not come back")
-
-
-def _in_one_request(c: Condition, can: Can) -> bool:
-    return len(c.matches) == 1 or Kind.ANY_OF in can.kinds(c.keyword)
+        return Step(c, Where.HERE, sent, "a weaker form is asked there" if sent else promised)
+    return Step(c, Where.REFUSED, None, f"{promised}, and {c.column} does not come back")
 
 
 def _refusal(steps: tuple[Step, ...], level: Level, can: Can, wish: Wish) -> str:
@@ -176,19 +184,26 @@ def _refusal(steps: tuple[Step, ...], level: Level, can: Can, wish: Wish) -> str
 
 def _asks(made: Plan, can: Can, wish: Wish) -> Iterable[Ask]:
     sent = tuple(s.sent for s in made.steps if s.sent is not None and not s.sent.universal)
-    exact = not made.groups and all(step.exact for step in made.steps)
+    exact = not made.groups and all(step.exact and not loose(step, can) for step in made.steps)
     limit = wish.limit + 1 if wish.limit and exact else None
     fields = tuple(k for k in _fields(made, wish.fields) if can.gives(k))
     for conditions in split(sent, can):
-        yield Ask(made.level, conditions, fields, limit)
+        yield Ask(made.level, conditions, fields, limit, wish.include_unknown and can.unknowns)
+
+
+def loose(step: Step, can: Can) -> bool:
+    """Whether the archive is known to match in any case, so that too many records break no promise."""
+    return Kind.ANY_CASE in can.kinds(step.condition.keyword)
 
 
 def _fields(made: Plan, extra: tuple[str, ...]) -> list[str]:
     """The usual keywords of the level and those above it, then what the conditions need."""
-    usual = [k for k in USUAL.values() if k.level <= made.level and k.name in DEFAULT_FIELDS]
-    asked: list[Keyword] = [step.condition.key for step in made.steps]
-    return list(dict.fromkeys([k.name for k in usual] + [k.name for k in asked] + list(extra)))
+    usual = [k.name for k in USUAL.values() if k.level <= made.level and k.name in DEFAULT_FIELDS]
+    return list(dict.fromkeys([*usual, *(step.condition.column for step in made.steps), *extra]))
 
+
+# attributes without which a record could not be kept (PS3.3 C.7.2.1, C.7.3.1; Modality is type 1)
+ALWAYS_FILLED = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "Modality", "ModalitiesInStudy"})
 
 DEFAULT_FIELDS = frozenset(
     "Collection PatientID PatientName PatientBirthDate PatientSex PatientAge StudyInstanceUID StudyID "

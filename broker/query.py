@@ -88,7 +88,7 @@ def _condition(name: str, sign: str, value: Scalar | Iterable[Scalar]) -> Condit
     except UnknownKeyword as error:
         raise BadQuery(str(error)) from error
     if key.vr == "SQ":
-        raise BadQuery(f"{key.name} is a sequence: ask for an attribute of its items, {key.name}.KEYWORD=VALUE")
+        raise BadQuery(f"{key.name} is a sequence: ask for an attribute in it, {key.name}.KEYWORD=VALUE")
     if key.vr not in values.MATCHABLE:
         raise BadQuery(f"{key.name} has VR {key.vr}, which cannot be searched")
     given = reading.split(value, key.vr) if isinstance(value, str) else reading.listed(value)

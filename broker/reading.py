@@ -16,7 +16,7 @@ EMPTY = '""'
 
 _QUOTED = r' *"(?:[^"]|"")*+" *'
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")  # TAB, LF, FF and CR may be in it (PS3.5 6.1.3)
+_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")  # not TAB, LF, FF and CR (PS3.5 6.1.3)
 _GROUPS = 3  # component groups of a person name (PS3.5 6.2.1.1)
 
 
@@ -125,7 +125,7 @@ def _single(key: Keyword, value: str) -> str:
         ranged = key.vr in values.NUMBERS and "-" in value[1:]
         extra = "; ranges of numbers are not part of DICOM matching" if ranged else ""
         raise BadQuery(f"{key.name}={value}: not a value of VR {key.vr}, which is written {form}{extra}")
-    return value
+    return values.tag(value) or value if key.vr == "AT" else value
 
 
 _FORMS = {"DA": "YYYYMMDD", "TM": "HHMMSS", "DT": "YYYYMMDDHHMMSS"}
@@ -134,13 +134,15 @@ _FORMS = {"DA": "YYYYMMDD", "TM": "HHMMSS", "DT": "YYYYMMDDHHMMSS"}
 def _moment(key: Keyword, value: str) -> Match:
     """A date or time, a period, or a range of them (PS3.4 C.2.2.2.5)."""
     read = values.SPANS[key.vr]
-    alone = read(value) if "-" not in value or key.vr == "DT" and not _YEARS.fullmatch(value) else None
+    single = "-" not in value or (key.vr == "DT" and not _YEARS.fullmatch(value))
+    alone = read(value) if single else None
     if alone is not None and (key.vr != "DA" or alone[0] == alone[1]):
         return Match(Kind.SINGLE, _plain(key.vr, value, 0))
     ends = (value, value) if alone is not None else _ends(key.vr, value)
     if ends is None:
         form = _FORMS[key.vr]
-        raise BadQuery(f"{key.name}={value}: not a {key.vr} value; write {form}, {form}-{form}, {form}- or -{form}")
+        forms = f"{form}, {form}-{form}, {form}- or -{form}"
+        raise BadQuery(f"{key.name}={value}: not a {key.vr} value; write {forms}")
     _ordered(key, value, *ends)
     low, high = (_plain(key.vr, end, side) for side, end in enumerate(ends))
     return Match(Kind.RANGE, low=low, high=high)

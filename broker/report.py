@@ -33,6 +33,7 @@ class Report:
     asked    conditions as they were sent;  checked: conditions applied here;  refused: those it cannot have
     fetched  records that came;  kept: records that satisfy every condition
     unknown  keyword -> records left out, or flagged, because the archive gave no usable value
+    untold   keywords asked there of which the archive does not say how many records leave them undecided
     broken   keyword -> records that came although the archive had promised to apply this condition
     bad      records that could not be read;  notes: remarks on the replies
     more     it has more records than were taken, because the limit was reached
@@ -51,6 +52,7 @@ class Report:
     fetched: int = 0
     kept: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
+    untold: list[str] = field(default_factory=list)
     broken: dict[str, int] = field(default_factory=dict)
     bad: int = 0
     notes: list[str] = field(default_factory=list)

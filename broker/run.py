@@ -151,7 +151,9 @@ class Asking:
                         if report.more:
                             return
         finally:
-            report.unknown, report.broken = dict(checker.unknown), dict(checker.broken)
+            report.unknown = {k: n for k, n in checker.unknown.items() if n}
+            report.untold = [k for k in made.taken_there() if k not in checker.unknown]
+            report.broken = dict(checker.broken)
             self._distrust.note(adapter.name, checker.broken)
             _remarks(report)
 
@@ -171,6 +173,7 @@ class Asking:
         report.fetched += len(page.rows)
         report.bad += page.bad
         report.notes.extend(note for note in page.notes if note not in report.notes)
+        checker.unknown.update(page.unknown)
         for unknown, kept in checker.sort(page):
             cut = taker.take(kept, report)
             if cut.rows:

@@ -56,7 +56,8 @@ class ReportModel(_Model):
     refused: list[str]
     fetched: int = Field(ge=0)
     kept: int = Field(ge=0)
-    unknown: dict[str, int]
+    unknown: dict[str, int] = Field(description="records left out, or flagged, for want of a usable value")
+    untold: list[str] = Field(description="asked there; how many records leave them undecided is not known")
     broken: dict[str, int]
     bad: int = Field(ge=0)
     notes: list[str]

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import date as calendar_date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 WILD = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 DATES = frozenset({"DA", "TM", "DT"})
@@ -26,7 +26,7 @@ DAY = 86_400_000_000  # microseconds
 _DATE = re.compile(r"(\d{4})(?:([.-]?)(\d{2})(?:\2(\d{2}))?)?", re.ASCII)
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _DT = re.compile(r"(\d{4,14})(?:\.(\d{1,6}))?([+-]\d{4})?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?0*\d{1,3})?", re.ASCII)
 _AGE = re.compile(r"\d{3}[DWMY]", re.ASCII)
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
@@ -37,8 +37,12 @@ Span = tuple[int, int]
 
 def text(value: str, vr: str) -> str:
     """A value without its padding; canonical composition where it is not ASCII (PS3.5 6.2)."""
-    bare = value.rstrip(" \0") if vr in KEEPS_LEADING_SPACE else value.strip(" \0")
-    return bare if bare.isascii() else unicodedata.normalize("NFC", bare)
+    return composed(value.rstrip(" \0") if vr in KEEPS_LEADING_SPACE else value.strip(" \0"))
+
+
+def composed(value: str) -> str:
+    """The canonical composition: an accent with its letter (Unicode NFC)."""
+    return value if value.isascii() else unicodedata.normalize("NFC", value)
 
 
 def uid(value: str) -> str | None:
@@ -54,19 +58,25 @@ def parts(value: str, vr: str) -> list[str]:
     return [part for part in several if part.strip(padding)]
 
 
-def name_groups(value: str, fold: Callable[[str], str] = str.casefold) -> tuple[str, ...]:
+def lower(value: str) -> str:
+    """In lower case, accents with their letters; every letter for itself, so that `?` is one letter."""
+    return value.lower() if value.isascii() else composed(composed(value).lower())
+
+
+def folded(value: str) -> str:
+    """For comparing in any case: `ß` is `ss`, and a final sigma is a sigma."""
+    return lower(value) if value.isascii() else lower(value).replace("ß", "ss").replace("ς", "σ")
+
+
+def name_groups(value: str, fold: Callable[[str], str] = folded) -> tuple[str, ...]:
     """The component groups of a person name, folded for comparing (PS3.5 6.2.1)."""
-    folded = unicodedata.normalize("NFC", fold(unicodedata.normalize("NFC", value)))
-    return tuple(group.strip(" \0").rstrip("^ ") for group in folded.split("="))
+    return tuple(group.strip(" \0").rstrip("^ ") for group in fold(value).split("="))
 
 
 def number(value: str) -> Decimal | None:
     """An IS, DS or binary number by its value (`7` = `007` = `+7`, CP-2305)."""
     bare = value.strip(" \0")
-    try:
-        return Decimal(bare) if _NUMBER.fullmatch(bare) else None
-    except InvalidOperation:  # an exponent beyond all numbers
-        return None
+    return Decimal(bare) if _NUMBER.fullmatch(bare) else None
 
 
 def integer(value: str) -> Decimal | None:

@@ -13,18 +13,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from broker import values
-from broker.query import Condition, Match
+from broker.periods import combined, spelled
+from broker.terms import Condition, Match
 from catalog.capability import Can, Kind, Proof
 
 REQUESTS = 16  # into how many requests an any-of may be split where an archive knows no list
 
-_PLAIN = re.compile(r"[A-Za-z0-9._?*-]")
+# in a request these say how to read it; they are never matched there (PS3.4 C.2.2.2, C.4.1.1.3.1)
+_SAYS_HOW = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveLevel"})
+
+_PLAIN = re.compile(r"[A-Za-z0-9._?*-]*")
 
 
 def sendable(c: Condition, among: tuple[Condition, ...], can: Can) -> Condition | None:
     """The condition as it can be sent, the same object if unchanged, or None if it cannot be."""
     kinds = can.kinds(c.keyword)
-    if not kinds or (_combined_time(c, among) and not can.combines):
+    if not kinds or c.keyword in _SAYS_HOW or not _combines(c, among, can):
         return None
     if _needs_split(c, can) and not _may_split(c, among, can):
         return None
@@ -53,27 +57,22 @@ def _needs_split(c: Condition, can: Can) -> bool:
 
 def _may_split(c: Condition, among: tuple[Condition, ...], can: Can) -> bool:
     """One condition of a query may become several requests: two would multiply."""
-    first = next(other for other in among if _needs_split(other, can))
+    first = next(o for o in among if _needs_split(o, can) and can.kinds(o.keyword))
     return first is c and len(c.matches) <= REQUESTS
 
 
-def _combined_time(c: Condition, among: tuple[Condition, ...]) -> bool:
-    """Whether this is the time of a combined date and time range (PS3.4 C.2.2.2.5.4)."""
-    return c.key.vr == "TM" and any(pair[1] is c for pair in combined(among))
-
-
-def combined(among: tuple[Condition, ...]) -> list[tuple[Condition, Condition]]:
-    """Pairs of a date range and the time range that belongs to it."""
-    by_name = {c.keyword: c for c in among if c.kinds == {Kind.RANGE}}
-    dates = [(c, by_name.get(name[:-4] + "Time")) for name, c in by_name.items() if name.endswith("Date")]
-    return [(date, time) for date, time in dates if time is not None]
+def _combines(c: Condition, among: tuple[Condition, ...], can: Can) -> bool:
+    """Whether a time may be sent: that of a combined range only with its date (PS3.4 C.2.2.2.5.4)."""
+    date = next((pair[0] for pair in combined(among) if pair[1] is c), None)
+    return date is None or (can.combines and Kind.RANGE in can.kinds(date.keyword))
 
 
 def _form(vr: str, m: Match, kinds: frozenset[Kind], can: Can) -> Match | None:
-    if m.kind is Kind.RANGE or vr in values.DATES:
-        return _moment(vr, m, kinds)
     if m.kind is Kind.EMPTY:
-        return m if Kind.EMPTY in kinds else None
+        return m if Kind.EMPTY in kinds and can.any_text is Proof.YES else None
+    if vr in values.DATES:
+        sent = _moment(vr, m, kinds)
+        return sent if sent is not None and _plain(str(sent), can) else None
     if vr == "PN":
         return _name(m, kinds, can)
     if m.kind is Kind.CONTAINS:
@@ -85,26 +84,15 @@ def _moment(vr: str, m: Match, kinds: frozenset[Kind]) -> Match | None:
     """Dates and times: periods are spelled out, for archives read `10` in their own ways."""
     if m.kind is Kind.SINGLE and vr == "DA" and Kind.SINGLE in kinds:
         return m
-    if Kind.RANGE in kinds and vr == "TM":
-        low, high = (m.low, m.high) if m.kind is Kind.RANGE else (m.text, m.text)
-        return Match(Kind.RANGE, low=_clock(low, 0), high=_clock(high, 1))
-    if m.kind is Kind.RANGE:
-        return m if Kind.RANGE in kinds else None
-    return Match(Kind.RANGE, low=m.text, high=m.text) if vr == "DA" and Kind.RANGE in kinds else None
-
-
-def _clock(end: str, side: int) -> str:
-    span = values.time(end) if end else None
-    if span is None:
-        return ""
-    seconds, rest = divmod(span[side], 1_000_000)
-    whole = f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
-    return f"{whole}.{rest:06d}" if rest else whole
+    if Kind.RANGE not in kinds:
+        return None
+    low, high = (m.low, m.high) if m.kind is Kind.RANGE else (m.text, m.text)
+    return Match(Kind.RANGE, low=spelled(vr, low, 0), high=spelled(vr, high, 1))
 
 
 def _text(vr: str, m: Match, kinds: frozenset[Kind], can: Can) -> Match | None:
     """Single values and wildcards of text, case-sensitive."""
-    if m.kind is Kind.SINGLE and Kind.SINGLE in kinds and (_plain(m.text, can) or vr not in values.WILD):
+    if m.kind is Kind.SINGLE and Kind.SINGLE in kinds and _plain(m.text, can):
         return m
     if vr not in values.WILD or Kind.WILDCARD not in kinds:
         return None
@@ -113,35 +101,46 @@ def _text(vr: str, m: Match, kinds: frozenset[Kind], can: Can) -> Match | None:
 
 def _containing(m: Match, kinds: frozenset[Kind], can: Can) -> Match | None:
     """Contains as `*x*`, where case cannot lose anything."""
-    if Kind.CONTAINS in kinds:
+    if Kind.CONTAINS in kinds and _plain(m.text, can):
         return m
-    caseless = m.text.upper() == m.text.lower()
-    if Kind.WILDCARD not in kinds or not (caseless or Kind.ANY_CASE in kinds):
+    if Kind.WILDCARD not in kinds or not (_caseless(m.text) or Kind.ANY_CASE in kinds):
         return None
-    return _wildcard(f"*{_same_in_any_case(m.text)}*", can)
+    return _wildcard(_in_any_case(f"*{m.text}*"), can)
 
 
 def _name(m: Match, kinds: frozenset[Kind], can: Can) -> Match | None:
     """A person name may stand in any group, in any case, with or without trailing carets."""
     text = next((group for group in m.text.split("=") if group.strip("^ *?")), "")
-    caseless = text.upper() == text.lower()
-    if Kind.WILDCARD not in kinds or not (caseless or can.any_case_pn is Proof.YES):
+    if Kind.WILDCARD not in kinds or not (_caseless(text) or can.any_case_pn is Proof.YES):
         return None
-    core = text if m.kind is Kind.CONTAINS else text.strip(" ").rstrip("^*? ")
-    return _wildcard(f"*{_same_in_any_case(core)}*", can)
+    bare = text.strip(" ")
+    cut = _in_any_case(f"*{bare}*" if m.kind is Kind.CONTAINS else bare)
+    return _wildcard(f"*{cut.rstrip('^* ')}*", can)
 
 
-def _same_in_any_case(text: str) -> str:
-    """With `*` for letters that archives fold or compose in different ways (ß, é, İ)."""
-    return "".join(c if _steady(c) else "*" for c in unicodedata.normalize("NFC", text))
+def _caseless(text: str) -> bool:
+    return text.upper() == text.lower()
+
+
+def _in_any_case(text: str) -> str:
+    """With `*` for letters that archives fold or compose in different ways: é, İ, ς, ß and so ss.
+
+    For `?` too, which may stand for such a letter. An `s` beside a wildcard may be half of a `ß`.
+    """
+    steady = "".join(c if _steady(c) else "*" for c in values.composed(text))
+    return _MAY_BE_SHARP.sub("*", steady)
+
+
+_MAY_BE_SHARP = re.compile(r"s{2,}|(?<=\*)s|s(?=\*)", re.IGNORECASE)
 
 
 def _steady(c: str) -> bool:
-    return unicodedata.normalize("NFD", c) == c and c.casefold() == c.lower() and len(c.upper()) == 1
+    same = c.casefold() == c.lower() and len(c.upper()) == 1 and c not in "?Σσ"
+    return same and unicodedata.normalize("NFD", c) == c
 
 
 def _plain(text: str, can: Can) -> bool:
-    return can.any_text is Proof.YES or all(_PLAIN.fullmatch(c) for c in text)
+    return can.any_text is Proof.YES or _PLAIN.fullmatch(text) is not None
 
 
 def _wildcard(text: str, can: Can) -> Match | None:

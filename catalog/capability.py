@@ -52,6 +52,7 @@ class Can:
                  "has at least one such series", all in the same series
     lists        how many values one request may hold in an any-of list
     stars        how many `*` a wildcard value may hold, or None
+    unknowns     whether it can tell of records that leave a condition undecided: how many, and which
     own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
     """
 
@@ -66,6 +67,7 @@ class Can:
     lists: int = 50
     stars: int | None = None
     own_level: frozenset[str] = frozenset()
+    unknowns: bool = False
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
         """The kinds of matching promised for a keyword."""

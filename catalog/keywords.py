@@ -43,12 +43,25 @@ class Keyword:
 
     `tag` is eight hexadecimal digits, or "" for the few attributes that are ours and not DICOM's
     (`Collection`, `License` ...). `level` is the level at which archives keep the attribute.
+
+    An attribute of the items of a sequence has the path to it, `Sequence.Attribute` and `gggg.gggg` of tags
+    as PS3.18 8.3.4 writes them, and its own VR.
     """
 
     name: str
     tag: str
     vr: str
     level: Level
+
+    @property
+    def sequence(self) -> str:
+        """The keyword of the sequence that it stands in, or ""."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def leaf(self) -> str:
+        """The keyword without the sequence."""
+        return self.name.rpartition(".")[2]
 
 
 _P, _T, _S = Level.PATIENT, Level.STUDY, Level.SERIES
@@ -115,6 +128,8 @@ _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
 def keyword(text: str) -> Keyword:
     """The attribute meant by a DICOM keyword or tag (`Modality`, `00080060`, `(0008,0060)`).
 
+    Two of them with a dot between mean an attribute of the items of a sequence.
+
     Raises UnknownKeyword, with the nearest keyword, when the dictionary has none.
     """
     known = USUAL.get(text)
@@ -123,6 +138,8 @@ def keyword(text: str) -> Keyword:
 
 @functools.lru_cache(maxsize=1024)
 def _look_up(text: str) -> Keyword:
+    if "." in text:
+        return _in_sequence(text)
     as_tag = _TAG.fullmatch(text)
     if as_tag:
         tag = (as_tag[1] + as_tag[2]).upper()
@@ -135,12 +152,27 @@ def _look_up(text: str) -> Keyword:
     return _from_pydicom(text, number)
 
 
+def _in_sequence(text: str) -> Keyword:
+    """An attribute of the items of a sequence (PS3.4 C.2.2.2.6). One level: no use of more is known."""
+    names = text.split(".")
+    if len(names) > 2:
+        raise UnknownKeyword(f"{text!r} is nested too deeply: write SEQUENCE.KEYWORD, one level")
+    outer, inner = keyword(names[0]), keyword(names[1])
+    if outer.vr != "SQ":
+        raise UnknownKeyword(f"{text!r}: {outer.name} is not a sequence")
+    if not inner.tag:
+        raise UnknownKeyword(f"{text!r}: {inner.name} does not stand in DICOM sequences")
+    return Keyword(f"{outer.name}.{inner.name}", f"{outer.tag}.{inner.tag}", inner.vr, outer.level)
+
+
 def _from_pydicom(text: str, number: int) -> Keyword:
-    from pydicom.datadict import dictionary_VR, keyword_for_tag
+    from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
     name = keyword_for_tag(number)
     if not name:
         raise UnknownKeyword(f"unknown DICOM tag {text!r}: it is not in the public data dictionary")
+    if tag_for_keyword(name) != number:  # OverlayRows, for one, is 60xx0010
+        raise UnknownKeyword(f"{text!r} is one of many tags for {name}, which cannot be searched")
     vr = dictionary_VR(number).split(" ")[0]
     # an attribute of unknown level is kept with the finest entity that we ask for
     return Keyword(name, f"{number:08X}", vr, Level.SERIES)

@@ -182,3 +182,16 @@ async def test_leaving_a_search_ends_its_thread_at_once(
         await asyncio.sleep(0.01)
     assert threading.active_count() <= before
     assert not [*tmp_path.rglob("*.part*"), *tmp_path.rglob("*.lock")]
+
+
+@pytest.mark.parametrize("level", ["series", "studies", "patients"])
+async def test_what_is_left_out_for_want_of_a_value_is_counted_and_can_be_had(level: str) -> None:
+    words = ["Collection=nsclc_radiomics", "Modality=CT", "BodyPartExamined=LUNG", "PatientSex=F"]
+    plain = await ask(level, *words, at=[Idc()])
+    more = await ask(level, *words, at=[Idc()], include_unknown=True)
+    told, flagged = report_of(plain, "idc"), [e for e in more if e.unknown]
+    assert told.untold == []
+    counts = {k: sum(k in e.unknown["idc"] for e in flagged) for k in told.unknown}
+    assert told.unknown == counts
+    assert {e.key for e in more if not e.unknown} == {e.key for e in plain}
+    assert len(more) == len(plain) + len(flagged)

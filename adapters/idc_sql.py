@@ -1,0 +1,134 @@
+"""Questions to the IDC index as SQL: series as they are, studies and patients as groups of series.
+
+Where the series of one study disagree (651 studies of v25 have several StudyDates), the study has all the
+values. A condition on a finer attribute means "has at least one such series", all of them in the same series;
+such an attribute then has the values of those series.
+"""
+
+from __future__ import annotations
+
+from adapters import sql
+from broker.adapter import Ask
+from broker.query import Condition
+from catalog.capability import Kind
+from catalog.keywords import Level
+
+_IMAGES = 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)'
+COUNTS = {
+    Level.STUDY: {
+        "ModalitiesInStudy": "string_agg(DISTINCT \"Modality\", '\\' ORDER BY \"Modality\")",
+        "NumberOfStudyRelatedSeries": "CAST(count(*) AS VARCHAR)",
+        "NumberOfStudyRelatedInstances": _IMAGES,
+    },
+    Level.PATIENT: {
+        "NumberOfPatientRelatedStudies": 'CAST(count(DISTINCT "StudyInstanceUID") AS VARCHAR)',
+        "NumberOfPatientRelatedSeries": "CAST(count(*) AS VARCHAR)",
+        "NumberOfPatientRelatedInstances": _IMAGES,
+    },
+}
+GROUPS = {Level.PATIENT: ("Collection", "PatientID"), Level.STUDY: ("StudyInstanceUID",)}
+_ORDER = {
+    Level.PATIENT: '"Collection", "PatientID"',
+    Level.STUDY: 'min("Collection"), min("PatientID"), "StudyInstanceUID"',
+}
+
+# every value of a group: one where they agree, else all of them
+MACRO = (
+    "CREATE TEMP MACRO every(x) AS CASE WHEN min(x) = max(x) THEN min(x) "
+    "ELSE string_agg(DISTINCT x, '\\' ORDER BY x) END"
+)
+
+
+def statement(ask: Ask) -> sql.Clause:
+    """The SQL of a question and its parameters. Grouped questions need `MACRO`."""
+    limit = f" LIMIT {ask.limit}" if ask.limit else ""
+    if ask.level is Level.SERIES:
+        text, values = sql.where(ask.conditions, ask.unknown)
+        return f"SELECT {_listed(ask.fields)} FROM series WHERE {text}{limit}", values  # noqa: S608
+    rows, values = _hits(ask)
+    text, more = _among(ask, ask.unknown)
+    finer = {c.keyword for c in _finer(ask)}
+    columns = ", ".join(_column(f, ask.level, f in finer) for f in ask.fields)
+    tail = f"GROUP BY {_listed(GROUPS[ask.level])} ORDER BY {_ORDER[ask.level]}{limit}"
+    return f"SELECT {columns} FROM {rows} WHERE {text} {tail}", values + more  # noqa: S608
+
+
+def unknowns(ask: Ask) -> tuple[list[str], sql.Clause] | None:
+    """How many entities no condition rules out, but some leave undecided: keywords, and SQL with a count each."""
+    doubtful = [c for c in ask.conditions if all(m.kind is not Kind.EMPTY for m in c.matches)]
+    if not doubtful:
+        return None
+    each, values = _doubts(ask, doubtful)
+    names = [f"u{i}" for i in range(len(doubtful))]
+    counts, some = ", ".join(f"count(*) FILTER ({u})" for u in names), " OR ".join(names)
+    return [c.keyword for c in doubtful], (f"SELECT {counts} FROM ({each}) WHERE {some}", values)  # noqa: S608
+
+
+def _doubts(ask: Ask, doubtful: list[Condition]) -> sql.Clause:
+    """A row for every entity that no condition rules out, with `u0`, `u1` ...: what is unknown of it."""
+    empty = [f"NOT {_filled(c)}" for c in doubtful]
+    if ask.level is Level.SERIES:
+        columns = ", ".join(f"{e} AS u{i}" for i, e in enumerate(empty))
+        text, values = sql.where(ask.conditions, unknown=True)
+        return f"SELECT {columns} FROM series WHERE {text}", values  # noqa: S608
+    hits = [" FILTER (hit)" if c.key.level > ask.level else "" for c in doubtful]
+    columns = ", ".join(f"bool_and({e}){h} AS u{i}" for i, (e, h) in enumerate(zip(empty, hits, strict=True)))
+    rows, values = _hits(Ask(ask.level, ask.conditions, unknown=True))
+    text, open_ = _among(ask, unknown=True)
+    decided, sure = _among(ask, unknown=False)
+    group = _listed(GROUPS[ask.level])
+    return (
+        f"SELECT {columns} FROM {rows} WHERE {text} AND NOT ({decided}) GROUP BY {group}",  # noqa: S608
+        values + open_ + sure,
+    )
+
+
+def _hits(ask: Ask) -> sql.Clause:
+    """The series, with `hit`: whether it satisfies the conditions on attributes finer than the question."""
+    finer = _finer(ask)
+    if not finer:
+        return "series", []
+    text, values = sql.where(finer, ask.unknown)
+    return f"(SELECT *, ({text}) AS hit FROM series)", values  # noqa: S608
+
+
+def _among(ask: Ask, unknown: bool) -> sql.Clause:
+    """The groups that satisfy the conditions: each coarse one in some row, all finer ones in one row."""
+    group = _listed(GROUPS[ask.level])
+    parts = [_coarse(c, group, unknown) for c in ask.conditions if c.key.level <= ask.level]
+    finer = _finer(ask)
+    if finer:
+        text, values = sql.where(finer, unknown)
+        parts.append((f"({group}) IN (SELECT {group} FROM series WHERE {text})", values))  # noqa: S608
+    return " AND ".join(text for text, _ in parts) or "true", [v for _, values in parts for v in values]
+
+
+def _coarse(c: Condition, group: str, unknown: bool) -> sql.Clause:
+    """Groups of which some row satisfies a condition; with `unknown`, also those without any value."""
+    text, values = sql.clause(c)
+    found = f"({group}) IN (SELECT {group} FROM series WHERE {text})"  # noqa: S608
+    if unknown:
+        found = f"({found} OR ({group}) NOT IN (SELECT {group} FROM series WHERE {_filled(c)}))"  # noqa: S608
+    return found, values
+
+
+def _finer(ask: Ask) -> list[Condition]:
+    return [c for c in ask.conditions if c.key.level > ask.level]
+
+
+def _filled(c: Condition) -> str:
+    return f"(coalesce(\"{c.keyword}\", '') <> '')"
+
+
+def _column(name: str, level: Level, hits: bool) -> str:
+    """One column of a group. A finer attribute with a condition on it shows the series that satisfy it."""
+    if name in COUNTS[level]:
+        return f'{COUNTS[level][name]} AS "{name}"'
+    if name in GROUPS[level]:
+        return f'"{name}"'
+    value = f'CASE WHEN hit THEN "{name}" END' if hits else f'"{name}"'
+    return f'every({value}) AS "{name}"'
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
