@@ -16,7 +16,7 @@ from catalog.keywords import Level
 _IMAGES = 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)'
 COUNTS = {
     Level.STUDY: {
-        "ModalitiesInStudy": "string_agg(DISTINCT \"Modality\", '\\' ORDER BY \"Modality\")",
+        "ModalitiesInStudy": 'string_agg(DISTINCT "Modality", \'\\\' ORDER BY "Modality")',
         "NumberOfStudyRelatedSeries": "CAST(count(*) AS VARCHAR)",
         "NumberOfStudyRelatedInstances": _IMAGES,
     },
@@ -54,7 +54,10 @@ def statement(ask: Ask) -> sql.Clause:
 
 
 def unknowns(ask: Ask) -> tuple[list[str], sql.Clause] | None:
-    """How many entities no condition rules out, but some leave undecided: keywords, and SQL with a count each."""
+    """How many entities no condition rules out, but some leave undecided.
+
+    Keywords, and the SQL of a row with a count for each.
+    """
     doubtful = [c for c in ask.conditions if all(m.kind is not Kind.EMPTY for m in c.matches)]
     if not doubtful:
         return None

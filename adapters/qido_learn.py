@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from adapters.dicomjson import Decoder
 from adapters.http import Http
+from broker.matching import Value
 from catalog.capability import Can, Proof
 
 _FIELDS = ("StudyInstanceUID", "PatientName")
@@ -55,5 +56,5 @@ async def _rows(http: Http, query: str) -> list[tuple[str, str]]:
     return [(_one(row[0]), _one(row[1])) for row in page.rows]
 
 
-def _one(value: str | tuple[str, ...] | None) -> str:
+def _one(value: Value) -> str:
     return value if isinstance(value, str) else ""

@@ -138,7 +138,7 @@ def _pages(count: int) -> list[bytes]:
     )
     with duckdb.connect() as db:
         rows = [_row(dict(zip(_REAL, row, strict=True))) for row in db.execute(sql).fetchall()]
-    return [json.dumps(rows[i : i + PAGE]).encode() for i in range(0, len(rows), PAGE)]
+    return [json.dumps(rows[i : i + PAGE], separators=(",", ":")).encode() for i in range(0, len(rows), PAGE)]
 
 
 def _row(values: dict[str, str | None]) -> dict[str, object]:
@@ -146,13 +146,11 @@ def _row(values: dict[str, str | None]) -> dict[str, object]:
     number = int(values["StudyInstanceUID"][-4:].replace(".", "0")) if values["StudyInstanceUID"] else 0
     values = {
         **values,
-        "SpecificCharacterSet": "ISO_IR 192",
         "StudyTime": f"{number % 24:02}{number % 60:02}{number % 59:02}",
         "AccessionNumber": f"A{number:07}",
         "ReferringPhysicianName": f"DOCTOR^{number % 90}",
         "PatientName": f"{values['PatientID']}^{number % 10}",
         "PatientBirthDate": f"19{number % 90 + 10}0101",
-        "StudyID": str(number),
     }
     return {keyword(name).tag: _element(keyword(name).vr, value) for name, value in sorted(values.items())}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from broker.answer import Answer
@@ -37,6 +38,8 @@ def entity(e: Entity) -> dict[str, Any]:
         "archives": list(e.archives),
         "values": _plain(e.values),
         "said": {archive: _plain(own) for archive, own in e.said.items()},
+        "normal": {archive: _plain(own) for archive, own in e.normal.items()},
+        "unreadable": {archive: list(keywords) for archive, keywords in e.unreadable.items()},
         "conflicts": {keyword: _plain(by) for keyword, by in e.conflicts.items()},
         "unknown": {archive: list(keywords) for archive, keywords in e.unknown.items()},
         "records": e.copies,
@@ -50,8 +53,15 @@ def report(r: Report) -> dict[str, Any]:
     return {**fields, "status": r.status.value, "first": first, "seconds": round(r.seconds, 3)}
 
 
-def _plain(values: dict[str, Value]) -> dict[str, str | list[str] | None]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+def _plain(values: Mapping[str, Value]) -> dict[str, Any]:
+    return {k: _told(v) for k, v in values.items()}
+
+
+def _told(value: Value) -> Any:
+    """A value for JSON: text, list of texts, or list of the items of a sequence."""
+    if not isinstance(value, tuple):
+        return value
+    return [item if isinstance(item, str) else _plain(dict(item)) for item in value]
 
 
 def flat_columns(answer: Answer) -> list[str]:
@@ -71,4 +81,6 @@ def flat(answer: Answer, columns: list[str]) -> Iterator[list[str | None]]:
 
 def joined(value: Value) -> str | None:
     """A value as one text, several of them with a backslash between (PS3.5 6.2)."""
-    return "\\".join(value) if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    return "\\".join(v if isinstance(v, str) else json.dumps(_plain(dict(v)), ensure_ascii=False) for v in value)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from broker import values
 from broker.adapter import Page
 from broker.matching import Value
+from broker.normal import UNREADABLE, comparable, normal
 from catalog.keywords import Level
 
 Key = str | tuple[str, ...]
@@ -121,7 +123,31 @@ class Entity:
 
     def _disagree(self, keyword: str) -> bool:
         told = {row[s.keywords.index(keyword)] for s, row in self._sayings if keyword in s.keywords}
-        return len(told - {None, ""}) > 1
+        compared = {frozenset(comparable(keyword, v) for v in _listed(value)) - {""} for value in told}
+        return len(compared - {frozenset()}) > 1
+
+    @property
+    def normal(self) -> dict[str, dict[str, Value]]:
+        """archive -> keyword -> the value in DICOM's own form, where the archive wrote it otherwise."""
+        found: dict[str, dict[str, Value]] = {}
+        for archive, own in self.said.items():
+            for keyword, value in own.items():
+                raw = tuple(_listed(value))
+                items = tuple(normal(keyword, v).value for v in raw)
+                if items != raw:
+                    found.setdefault(archive, {})[keyword] = items if len(items) > 1 else items[0]
+        return found
+
+    @property
+    def unreadable(self) -> dict[str, tuple[str, ...]]:
+        """archive -> keywords of which the value cannot be read as what it should be."""
+        flagged = {
+            archive: tuple(
+                k for k, v in own.items() if any(normal(k, item).flag == UNREADABLE for item in _listed(v))
+            )
+            for archive, own in self.said.items()
+        }
+        return {archive: keywords for archive, keywords in flagged.items() if keywords}
 
 
 def _both(known: Value, value: Value) -> Value:
@@ -130,12 +156,17 @@ def _both(known: Value, value: Value) -> Value:
         return value
     if value in (None, ""):
         return known
-    items = [*_listed(known), *_listed(value)]
+    items = [*(_whole(known)), *(_whole(value))]
     return tuple(dict.fromkeys(items))
 
 
-def _listed(value: Value) -> Iterable[str]:
+def _whole(value: Value) -> Iterable[Any]:
     return (value,) if isinstance(value, str) else value or ()
+
+
+def _listed(value: Value) -> Iterable[str]:
+    """The texts of a value; the items of a sequence are none."""
+    return (value,) if isinstance(value, str) else [v for v in value or () if isinstance(v, str)]
 
 
 class Merge:

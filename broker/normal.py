@@ -1,6 +1,6 @@
 """What a value means, beside what an archive wrote. The raw value is always kept; nothing here is matched on.
 
-A value that cannot be read is flagged and left as it is: `66` is no age (of what? years, months?), `0000` no sex.
+A value that cannot be read is flagged and left as it is: `66` is no age (years? months?), `0000` no sex.
 """
 
 from __future__ import annotations
@@ -66,6 +66,17 @@ def normal(name: str, raw: str) -> Normal:
     reader = _BY_KEYWORD.get(name) or _BY_VR.get(_vr(name), _text)
     found = reader(raw)
     return found if isinstance(found, Normal) else Normal(raw, UNREADABLE) if found is None else Normal(found)
+
+
+def comparable(name: str, raw: str) -> str:
+    """A value as it is compared with another archive's, by its VR alone: `7` = `007`.
+
+    Two spellings of a manufacturer stay two values.
+    """
+    if not raw.strip(" \0"):
+        return ""
+    found = _BY_VR.get(_vr(name), _text)(raw)
+    return found.value if isinstance(found, Normal) else raw if found is None else found
 
 
 def _vr(name: str) -> str:

@@ -1,15 +1,15 @@
 """The query language: a level, and conditions by DICOM keyword, read into kinds of matching.
 
-    Modality=CT                   single value
-    Modality=CT,MR                any of several values (ours; a comma inside quotes is a comma)
-    StudyInstanceUID=1.2.3\\1.2.4  list of UIDs as DICOM writes it (PS3.4 C.2.2.2.2)
-    BodyPartExamined=LUNG*        wildcards * and ? (PS3.4 C.2.2.2.4)
-    StudyDate=2010-20151231       range, inclusive, either end open (PS3.4 C.2.2.2.5)
-    SeriesDescription~flair       contains, any case (ours)
-    StudyDescription='""'         empty value (PS3.4 C.2.2.2.7)
-    PatientName=*                 universal: matches everything (PS3.4 C.2.2.2.3)
-    RequestAttributesSequence.ScheduledProcedureStepID=A1
-                                  in an item of a sequence; several such in the same item (PS3.4 C.2.2.2.6)
+Modality=CT                   single value
+Modality=CT,MR                any of several values (ours; a comma inside quotes is a comma)
+StudyInstanceUID=1.2.3\\1.2.4  list of UIDs as DICOM writes it (PS3.4 C.2.2.2.2)
+BodyPartExamined=LUNG*        wildcards * and ? (PS3.4 C.2.2.2.4)
+StudyDate=2010-20151231       range, inclusive, either end open (PS3.4 C.2.2.2.5)
+SeriesDescription~flair       contains, any case (ours)
+StudyDescription='""'         empty value (PS3.4 C.2.2.2.7)
+PatientName=*                 universal: matches everything (PS3.4 C.2.2.2.3)
+RequestAttributesSequence.ScheduledProcedureStepID=A1
+                              in an item of a sequence; several such in the same item (PS3.4 C.2.2.2.6)
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.export import FORMAT
 
-Text = str | list[str] | None
+Item = dict[str, Any]
+Text = str | list[str] | list[Item] | None
 
 
 class _Model(BaseModel):
@@ -34,6 +35,10 @@ class EntityModel(_Model):
     archives: list[str] = Field(description="archives that know it, by precedence")
     values: dict[str, Text] = Field(description="keyword -> value to show, by precedence of the archives")
     said: dict[str, dict[str, Text]] = Field(description="archive -> keyword -> value as the archive said it")
+    normal: dict[str, dict[str, Text]] = Field(
+        description="archive -> keyword -> value in DICOM's own form, where the archive wrote it otherwise"
+    )
+    unreadable: dict[str, list[str]] = Field(description="archive -> keywords whose value cannot be read")
     conflicts: dict[str, dict[str, Text]] = Field(
         description="keyword -> archive -> value, where they differ"
     )

@@ -68,8 +68,8 @@ def _combines(c: Condition, among: tuple[Condition, ...], can: Can) -> bool:
 
 
 def _form(vr: str, m: Match, kinds: frozenset[Kind], can: Can) -> Match | None:
-    if m.kind is Kind.EMPTY:
-        return m if Kind.EMPTY in kinds and can.any_text is Proof.YES else None
+    if m.kind is Kind.EMPTY:  # a name of separators alone is empty too, which archives may not know
+        return m if Kind.EMPTY in kinds and can.any_text is Proof.YES and vr != "PN" else None
     if vr in values.DATES:
         sent = _moment(vr, m, kinds)
         return sent if sent is not None and _plain(str(sent), can) else None

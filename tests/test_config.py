@@ -32,7 +32,8 @@ def test_the_shipped_federation_asks_only_the_embedded_archive() -> None:
 def test_a_file_adds_archives_and_changes_shipped_ones(tmp_path: Path) -> None:
     place = file(
         tmp_path,
-        '[archives.idc]\nasked = false\n[archives.pacs]\nadapter = "dicomweb"\nurl = "http://h/"\nasked = true\n',
+        "[archives.idc]\nasked = false\n"
+        '[archives.pacs]\nadapter = "dicomweb"\nurl = "http://h/"\nasked = true\n',
     )
     archives = config.federation(place)
     assert [a.name for a in config.chosen(archives)] == ["pacs"]

@@ -66,6 +66,17 @@ def test_an_archive_that_contradicts_itself_is_shown_to() -> None:
     assert study.conflicts == {"PatientID": {"a": ("P1", "P2")}}
 
 
+def test_equality_follows_the_vr_and_raw_stands_beside_normal() -> None:
+    keywords = ("StudyInstanceUID", "StudyDate", "PatientName", "PatientSex", "PatientAge")
+    one = source("a", 0, keywords), [("1.2", "2020.06.15", "SMITH^JOHN^^", "male", "66")]
+    two = source("b", 1, keywords), [("1.2", "20200615", "SMITH^JOHN", "M", "066Y")]
+    (study,) = merged(one, two).result()
+    assert set(study.conflicts) == {"PatientSex", "PatientAge"}
+    assert study.said["a"]["StudyDate"] == "2020.06.15"
+    assert study.normal == {"a": {"StudyDate": "20200615", "PatientName": "SMITH^JOHN", "PatientSex": "M"}}
+    assert study.unreadable == {"a": ("PatientAge",)}
+
+
 PATIENT = ("PatientID", "Collection", "PatientSex")
 
 

@@ -88,7 +88,9 @@ BYTES = [
 
 
 @pytest.mark.parametrize(("text", "codec", "label", "wrong"), BYTES)
-def test_bytes_by_their_label_and_past_a_wrong_one(text: str, codec: str, label: list[str], wrong: bool) -> None:
+def test_bytes_by_their_label_and_past_a_wrong_one(
+    text: str, codec: str, label: list[str], wrong: bool
+) -> None:
     """PS3.3 C.12.1.1.2"""
     assert decoded(text.encode(codec), label) == (text, wrong)
 
@@ -102,7 +104,10 @@ def test_texts_that_somebody_decoded_wrongly() -> None:
     assert normal("PatientName", "MÃ¼ller^Jörg".replace("ö", "Ã¶")) == Normal("Müller^Jörg", CHARSET)
 
 
-@given(st.binary(max_size=40), st.sampled_from([[], ["ISO_IR 192"], ["", "ISO 2022 IR 87"], ["GB18030"], ["NONSENSE"]]))
+@given(
+    st.binary(max_size=40),
+    st.sampled_from([[], ["ISO_IR 192"], ["", "ISO 2022 IR 87"], ["GB18030"], ["NONSENSE"]]),
+)
 def test_no_bytes_break_the_decoder(raw: bytes, label: list[str]) -> None:
     text, _ = decoded(raw, label)
     assert isinstance(text, str)
