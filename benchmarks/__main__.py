@@ -22,7 +22,7 @@ def main() -> None:
     """Run the benchmarks that are named, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--quick", action="store_true", help="few repetitions and small inputs: does it run at all?")
+    parser.add_argument("--quick", action="store_true", help="few repetitions, small inputs")
     parser.add_argument("--no-files", action="store_true", help="only print")
     told = parser.parse_args()
     unknown = [name for name in told.names if name not in NAMES]
@@ -36,7 +36,8 @@ def main() -> None:
         # each in a process of its own: what one leaves behind must not slow the next
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             results.append(pool.submit(one, name, told.quick).result())
-        print(f"{results[-1].markdown()}\n({time.perf_counter() - start:.0f} s, load {machine.load()})\n", flush=True)
+        took = f"({time.perf_counter() - start:.0f} s, load {machine.load()})"
+        print(f"{results[-1].markdown()}\n{took}\n", flush=True)
     if not told.no_files:
         _write(head, results, quick=told.quick)
 
@@ -45,8 +46,8 @@ def _head(*, quick: bool) -> str:
     facts = "\n".join(f"- {key}: {value}" for key, value in machine.described().items())
     kind = " A QUICK run: small inputs, few repetitions." if quick else ""
     return (
-        f"# Benchmarks, {_today()}\n\n{facts}\n\nFigures are medians with (smallest-largest). Ratios are taken "
-        f"within one round and compare across machines; milliseconds do not.{kind}\n"
+        f"# Benchmarks, {_today()}\n\n{facts}\n\nFigures are medians with (smallest-largest). "
+        f"Ratios are taken within one round and compare across machines; milliseconds do not.{kind}\n"
     )
 
 

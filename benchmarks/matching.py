@@ -11,7 +11,7 @@ import idc_index_data
 
 from adapters import idc_copy
 from adapters.idc import IDC
-from benchmarks.measure import in_turn, short, timed
+from benchmarks.measure import Figure, in_turn, short, timed
 from benchmarks.tables import Aim, Result, Table
 from broker.adapter import Page
 from broker.check import Checker
@@ -19,7 +19,10 @@ from broker.matching import Column, Value, compiled
 from broker.plan import Wish, plan
 from broker.query import Query, condition
 
-ABOUT = "Modality=CT, StudyDate=2000-2015 and a wildcard on SeriesDescription over series of the IDC index, in pages of 10,000."
+ABOUT = (
+    "Modality=CT, StudyDate=2000-2015 and a wildcard on SeriesDescription over series of the IDC index, in "
+    "pages of 10,000."
+)
 CONDITIONS = ("Modality=CT", "StudyDate=2000-2015", "SeriesDescription=*LUNG*?0*")
 KEYWORDS = ("Modality", "StudyDate", "SeriesDescription")
 PAGE = 10_000
@@ -33,9 +36,15 @@ def run(*, quick: bool) -> Result:
     pages = _pages(100_000 if quick else 1_000_000)
     count = sum(map(len, pages))
     result = Result("matching", ABOUT)
-    ways = {COLUMN: timed(lambda: _columns(pages)), CHECKER: timed(lambda: _checker(pages)), EACH: timed(lambda: _each(pages))}
+    ways = {
+        COLUMN: timed(lambda: _columns(pages)),
+        CHECKER: timed(lambda: _checker(pages)),
+        EACH: timed(lambda: _each(pages)),
+    }
     runs = in_turn(ways, rounds=3 if quick else 5)
-    rows = [[way, runs.figure(way), runs.figure(way, times=1e9 / count), runs.ratio(way, EACH)] for way in ways]
+    rows: list[list[str | Figure]] = [
+        [way, runs.figure(way), runs.figure(way, times=1e9 / count), runs.ratio(way, EACH)] for way in ways
+    ]
     columns = ("way", "seconds", "ns a row", "x every value anew")
     result.tables.append(Table(f"{count:,} series, {_columns(pages):,} match", columns, rows))
     million = runs.figure(COLUMN).median * 1e6 / count
@@ -63,7 +72,8 @@ def _checker(pages: list[Rows]) -> int:
 
 def _each(pages: list[Rows]) -> int:
     tests = [compiled(condition(text)) for text in CONDITIONS]
-    return sum(all([test(value) for test, value in zip(tests, row, strict=True)]) for page in pages for row in page)
+    rows = (row for page in pages for row in page)
+    return sum(all(test(value) for test, value in zip(tests, row, strict=True)) for row in rows)
 
 
 def _pathological(result: Result) -> float:
@@ -76,7 +86,8 @@ def _pathological(result: Result) -> float:
     }
     times = {name: _milliseconds(lambda c=case: _once(*c)) for name, case in cases.items()}  # type: ignore[misc]
     rows = [[name, short(ms)] for name, ms in times.items()]
-    result.tables.append(Table("Wildcards made to be slow", ("pattern", "ms (best of 5, compiling included)"), rows))
+    columns = ("pattern", "ms (best of 5, compiling included)")
+    result.tables.append(Table("Wildcards made to be slow", columns, rows))
     return max(ms for (name, ms) in times.items() if "10,000" not in name)
 
 

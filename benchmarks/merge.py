@@ -16,15 +16,16 @@ from broker.merge import Merge, Source
 from catalog.keywords import Level
 
 ABOUT = (
-    "1,000,000 series from 8 archives in pages of 1,000, interleaved; 30 % of the rows are of series that four archives "
-    "know, and one in a hundred of these disagrees. The rows exist beforehand."
+    "1,000,000 series from 8 archives in pages of 1,000, interleaved; 30 % of the rows are of series "
+    "that four archives know, and one in a hundred of these disagrees. The rows exist beforehand."
 )
 SOURCES, PAGE, SHARED_BY = 8, 1000, 4
 KEYWORDS = (
     "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "Modality", "StudyDate", "SeriesDescription",
     "BodyPartExamined", "SeriesNumber",
 )  # fmt: skip
-MERGE, FIRST_WINS, COALESCING, POLARS = "Merge", "dict by UID, first wins", "dict by UID, every saying kept", "polars, full merge"
+MERGE, POLARS = "Merge", "polars, full merge"
+FIRST_WINS, COALESCING = "dict by UID, first wins", "dict by UID, every saying kept"
 
 Offers = list[tuple[Page, Source]]
 
@@ -35,7 +36,11 @@ def run(*, quick: bool) -> Result:
     offers = _offers(total)
     gc.freeze()
     result = Result("merge", ABOUT)
-    ways: dict[str, Way] = {MERGE: lambda: _merge(offers), FIRST_WINS: lambda: _first(offers), COALESCING: lambda: _all(offers)}
+    ways: dict[str, Way] = {
+        MERGE: lambda: _merge(offers),
+        FIRST_WINS: lambda: _first(offers),
+        COALESCING: lambda: _all(offers),
+    }
     helper = _polars(result, total)
     if helper is not None:
         ways[POLARS] = helper.ask
@@ -43,13 +48,19 @@ def run(*, quick: bool) -> Result:
     if helper is not None:
         helper.__exit__(None, None, None)
     rows: list[list[str | Figure]] = [
-        [way, runs.figure(way), Figure(tuple(total / s for s in runs.figure(way).runs)), runs.ratio(way, FIRST_WINS)] for way in ways
+        [way, runs.figure(way), runs.figure(way, times=1e9 / total), runs.ratio(way, FIRST_WINS)]
+        for way in ways
     ]
     entities = int(runs.figure(MERGE, "entities").median)
-    result.tables.append(Table(f"{total:,} rows, {entities:,} entities", ("way", "seconds", "rows a second", "x first wins"), rows))
+    columns = ("way", "seconds", "ns a row", "x first wins")
+    result.tables.append(Table(f"{total:,} rows, {entities:,} entities", columns, rows))
     held = _held(offers[: len(offers) // 10])
     first = runs.figure(MERGE, "first", 1000)
-    details = [["bytes held for each entity, beside its row", f"{held:,.0f}"], ["first entities after", first.text(" ms")], ["`result()`", runs.figure(MERGE, "result", 1000).text(" ms")]]
+    details = [
+        ["bytes held for each entity, beside its rows", f"{held:,.0f}"],
+        ["first entities after", first.text(" ms")],
+        ["`result()`", runs.figure(MERGE, "result", 1000).text(" ms")],
+    ]
     result.tables.append(Table("Merge", ("", "measured"), details))
     if helper is not None:
         result.aims.append(Aim("time, of polars' full merge", runs.ratio(MERGE, POLARS).median, 2.5))
@@ -60,7 +71,9 @@ def run(*, quick: bool) -> Result:
 def _polars(result: Result, total: int) -> Helper | None:
     try:
         python = environment("polars", "polars")
-        result.notes.append(f"in a process of its own: {versions(python, 'polars')}; its columns are made beforehand")
+        result.notes.append(
+            f"{versions(python, 'polars')}, in a process of its own; its columns exist beforehand"
+        )
         helper = Helper("polars_merge.py", str(total), python=python)
         helper.ask()
     except Unavailable as error:
@@ -86,7 +99,8 @@ def _row(source: int, number: int, shared: bool) -> tuple[Value, ...]:
     owner = 100 + source // SHARED_BY if shared else source
     uid = f"1.3.6.1.4.1.14519.5.2.1.{7000 + owner}.{10**15 + number}"
     date = "20200101" if not shared or number % 100 or source % SHARED_BY else "20200102"
-    return (uid, uid[:-2], f"P{number // 50}", "CT", date, f"Series {number % 500}", "CHEST", str(number % 20))
+    text = f"Series {number % 500}"
+    return (uid, uid[:-2], f"P{number // 50}", "CT", date, text, "CHEST", str(number % 20))
 
 
 def _merge(offers: Offers) -> Mapping[str, float]:

@@ -92,9 +92,8 @@ def environment(name: str, *packages: str) -> Path:
     if not ready.is_file():
         print(f"making an environment with {', '.join(packages)} ...", flush=True)
         venv.create(folder, clear=True, with_pip=True)
-        made = subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", *packages], capture_output=True, text=True, check=False
-        )
+        line = [str(python), "-m", "pip", "install", "--quiet", *packages]
+        made = subprocess.run(line, capture_output=True, text=True, check=False)
         if made.returncode:
             lines = [line for line in made.stderr.splitlines() if line.startswith("ERROR")]
             raise Unavailable(f"pip cannot install {', '.join(packages)}: {' '.join(lines[-1:])}")
@@ -104,7 +103,10 @@ def environment(name: str, *packages: str) -> Path:
 
 def versions(python: Path, *packages: str) -> str:
     """The versions of packages in another environment."""
-    code = "import sys, importlib.metadata as m; print(', '.join(f'{p} {m.version(p)}' for p in sys.argv[1:]))"
+    code = (
+        "from sys import argv; from importlib.metadata import version; "
+        "print(', '.join(f'{name} {version(name)}' for name in argv[1:]))"
+    )
     found = subprocess.run([str(python), "-c", code, *packages], capture_output=True, text=True, check=True)
     return found.stdout.strip()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from broker.errors import BadConfig as BadConfig
     from broker.errors import BadQuery as BadQuery
     from broker.errors import BrokerError as BrokerError
-    from broker.merge import Entity as Entity
+    from broker.entity import Entity as Entity
     from broker.query import Query as Query
     from broker.report import Report as Report
     from broker.run import Done as Done
@@ -37,7 +37,7 @@ _HOME = {
     "BadQuery": "errors",
     "BrokerError": "errors",
     "Done": "run",
-    "Entity": "merge",
+    "Entity": "entity",
     "Query": "query",
     "Records": "run",
     "Report": "report",

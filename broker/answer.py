@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from broker.adapter import Page
-from broker.merge import Entity, Merge, Source
+from broker.entity import Entity, Source
+from broker.link import linked
+from broker.merge import Merge
 from broker.project import keep_level
 from broker.query import Query
 from broker.report import Report
+from broker.rules import NO_RULES, Rules
 from broker.run import Asking, Event, Records
 from catalog.keywords import Level
 
@@ -28,6 +31,7 @@ class Answer:
     reports: Sequence[Report]
     more: bool = False
     limit: int | None = None
+    rules: Rules = NO_RULES
 
     def __iter__(self) -> Iterator[Entity]:
         return iter(self.entities)
@@ -56,8 +60,11 @@ class Answer:
 
     @property
     def patients(self) -> Sequence[Entity]:
-        """The patients of the answer; a PatientID counts only within its archive and collection."""
-        return self._at(Level.PATIENT)
+        """The patients of the answer, those of several archives fused where there is a reason (`link`).
+
+        Otherwise a PatientID counts only within its archive and collection.
+        """
+        return linked(self._at(Level.PATIENT), self.studies, self.rules)
 
     @property
     def studies(self) -> Sequence[Entity]:
@@ -72,16 +79,16 @@ class Answer:
     def _at(self, level: Level) -> Sequence[Entity]:
         if level is self.query.level:
             return self.entities
-        return _coarser(self.entities, level) if level < self.query.level else ()
+        return _coarser(self.entities, level, self.rules) if level < self.query.level else ()
 
     def lacking(self, required: Sequence[str]) -> list[Report]:
         """Reports of required archives that did not answer completely."""
         return [r for r in self.reports if r.archive in required and not r.ok]
 
 
-def _coarser(entities: Sequence[Entity], level: Level) -> list[Entity]:
+def _coarser(entities: Sequence[Entity], level: Level, rules: Rules) -> list[Entity]:
     """Series as studies, or studies as patients: each archive's records by what they belong to."""
-    merge = Merge(level)
+    merge = Merge(level, rules)
     for entity in entities:
         for source, row in entity.sayings:
             page = keep_level(Page(source.keywords, [row]), level)
@@ -95,11 +102,12 @@ class Collector:
 
     query: Query
     limit: int | None = None
+    rules: Rules = NO_RULES
     reports: dict[str, Report] = field(default_factory=dict)
     merge: Merge = field(init=False)
 
     def __post_init__(self) -> None:
-        self.merge = Merge(self.query.level)
+        self.merge = Merge(self.query.level, self.rules)
 
     async def collect(
         self, asking: Asking, names: Sequence[str], watch: Callable[[Event], None] | None = None
@@ -119,4 +127,4 @@ class Collector:
         found = self.merge.result()
         reports = [self.reports[name] for name in names if name in self.reports]
         more = any(r.more for r in reports) or (self.limit is not None and len(found) > self.limit)
-        return Answer(self.query, found[: self.limit], reports, more, self.limit)
+        return Answer(self.query, found[: self.limit], reports, more, self.limit, self.rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,8 +53,9 @@ class Session:
         self.query = query
         self.limit = limit
         chosen = list(at)
-        archives = config.federation(config_file) if not chosen or _named(chosen) else {}
-        picked = _picked(archives, chosen)
+        known = config.federation(config_file) if not chosen or _named(chosen) else config.Federation({})
+        picked = _picked(known.archives, chosen)
+        self.rules = known.rules
         self.adapters = [a if isinstance(a, Adapter) else adapter_for(a) for a in picked]
         hidden = [frozenset[str]()] * len(picked) if reveal else withheld(query, picked)
         extra = _keywords(fields)
@@ -73,7 +74,7 @@ class Session:
 
     async def answer(self, timeout: float = TIMEOUT, watch: Callable[[Event], None] | None = None) -> Answer:
         """Ask, and collect everything."""
-        collector = Collector(self.query, self.limit)
+        collector = Collector(self.query, self.limit, self.rules)
         try:
             async with self.asking(timeout) as events:
                 return await collector.collect(events, self.names, watch)
@@ -128,7 +129,7 @@ def _named(chosen: Sequence[At]) -> bool:
     return any(isinstance(a, str) for a in chosen)
 
 
-def _picked(archives: dict[str, Archive], chosen: Sequence[At]) -> list[Archive | Adapter]:
+def _picked(archives: Mapping[str, Archive], chosen: Sequence[At]) -> list[Archive | Adapter]:
     """The archives in the order given; by name from the federation."""
     if not chosen:
         return [*config.chosen(archives)]

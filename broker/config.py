@@ -10,29 +10,79 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from broker.errors import BadConfig
+from broker.rules import NO_RULES, PatientRef, Rules
 from catalog.archives import Archive, shipped
+
+if TYPE_CHECKING:
+    from broker.federation import Links
 
 VARIABLE = "IMAGING_BROKER_CONFIG"
 APP = "imaging-broker"
 
 
-def federation(path: str | Path | None = None) -> dict[str, Archive]:
-    """Every known archive by name: the shipped ones, changed and extended by the user's file.
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """Every known archive by name, in the order of precedence, and what is declared about identity."""
+
+    archives: Mapping[str, Archive]
+    rules: Rules = NO_RULES
+
+
+def federation(path: str | Path | None = None) -> Federation:
+    """The shipped archives, changed and extended by the user's file.
 
     Raises BadConfig that names the file and the entry.
     """
     entries: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in shipped().items()}
     file = _file(path)
-    if file is not None:
-        for name, entry in _read(file).items():
-            entries[name] = {**entries.get(name, {}), **entry}
-            if "adapter" not in entries[name]:
-                raise BadConfig(f"{file}: archives.{name}: adapter is missing")
-    return {name: Archive(name, **entry) for name, entry in entries.items()}
+    if file is None:
+        return Federation({name: Archive(name, **entry) for name, entry in entries.items()})
+    from broker.federation import checked
+
+    own, links = checked(file, _read(file))
+    for name, entry in own.items():
+        entries[name] = {**entries.get(name, {}), **entry}
+        if "adapter" not in entries[name]:
+            raise BadConfig(f"{file}: archives.{name}: adapter is missing")
+    archives = {name: Archive(name, **entry) for name, entry in entries.items()}
+    return Federation(archives, _rules(file, archives, links))
+
+
+def _rules(file: Path, archives: Mapping[str, Archive], links: Links) -> Rules:
+    named = {name for group in (*links.domains, *links.bridges) for name in group}
+    unknown = sorted(named - set(archives))
+    if unknown:
+        raise BadConfig(f"{file}: links: unknown archive {unknown[0]!r}")
+    return Rules(
+        identified={n: a.identified for n, a in archives.items() if a.identified is not None},
+        bridges=frozenset(frozenset(pair) for pair in links.bridges),
+        domains=tuple(frozenset(group) for group in links.domains),
+        aliases=links.aliases,
+        crosswalk=_crosswalk(file.parent / links.crosswalk) if links.crosswalk else (),
+    )
+
+
+CROSSWALK = ("archive", "collection", "PatientID", "other_archive", "other_collection", "other_PatientID")
+
+
+def _crosswalk(file: Path) -> tuple[tuple[PatientRef, PatientRef], ...]:
+    """Pairs of patients from a CSV file with the columns CROSSWALK."""
+    import csv
+
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            rows = list(csv.DictReader(text))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadConfig(f"{file}: the crosswalk cannot be read: {type(error).__name__}") from error
+    if rows and set(CROSSWALK) - set(rows[0]):
+        raise BadConfig(f"{file}: the crosswalk needs the columns {', '.join(CROSSWALK)}")
+    cells = [[(row[c] or "").strip() for c in CROSSWALK] for row in rows]
+    return tuple(((c[0], c[1], c[2]), (c[3], c[4], c[5])) for c in cells)
 
 
 def chosen(archives: Mapping[str, Archive], names: tuple[str, ...] = ()) -> list[Archive]:
@@ -61,13 +111,10 @@ def _file(path: str | Path | None) -> Path | None:
     return usual if usual.is_file() else None
 
 
-def _read(file: Path) -> dict[str, dict[str, Any]]:
+def _read(file: Path) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadConfig(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfig(f"{file}: not TOML: {error}") from error
-    from broker.federation import checked
-
-    return checked(file, raw)

@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.answer import Answer
 from broker.matching import Value
-from broker.merge import Entity
+from broker.entity import Entity
 from broker.report import Report
 
 FORMAT = "imaging-broker/answer/1"
@@ -83,4 +83,6 @@ def joined(value: Value) -> str | None:
     """A value as one text, several of them with a backslash between (PS3.5 6.2)."""
     if not isinstance(value, tuple):
         return value
-    return "\\".join(v if isinstance(v, str) else json.dumps(_plain(dict(v)), ensure_ascii=False) for v in value)
+    return "\\".join(
+        v if isinstance(v, str) else json.dumps(_plain(dict(v)), ensure_ascii=False) for v in value
+    )

@@ -35,6 +35,7 @@ class Entry(BaseModel):
     url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^\s@]+$")] | None = None
     asked: bool | None = None
     trust: Literal["trusted", "public"] | None = None
+    identified: bool | None = None
     state: Literal["embedded", "alive", "moved", "retired", "unknown"] | None = None
     as_of: str | None = None
     cite: str | None = None
@@ -43,16 +44,28 @@ class Entry(BaseModel):
     options: dict[str, Any] | None = None
 
 
+class Links(BaseModel):
+    """The `[links]` table: what is declared about identity."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    domains: list[list[str]] = []
+    bridges: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    aliases: dict[str, str] = {}
+    crosswalk: str | None = None
+
+
 class File(BaseModel):
     """A federation file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     archives: dict[Annotated[str, Field(pattern=NAME)], Entry] = {}
+    links: Links = Links()
 
 
-def checked(file: Path, raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The entries of a federation file, only what was set. Raises BadConfig naming file and field.
+def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Links]:
+    """The archives of a federation file, only what was set, and its links. Raises BadConfig naming file and field.
 
     The values themselves are not repeated in errors: somebody may have written a secret there.
     """
@@ -63,4 +76,4 @@ def checked(file: Path, raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
         place = ".".join(str(part) for part in first["loc"] if part != "[key]")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise BadConfig(f"{file}: {place}: {first['msg']}{more}") from None
-    return {n: e.model_dump(exclude_none=True) for n, e in read.archives.items()}
+    return {n: e.model_dump(exclude_none=True) for n, e in read.archives.items()}, read.links

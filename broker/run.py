@@ -18,7 +18,7 @@ from broker.adapter import Adapter, Closes, Learns, Page
 from broker.check import Checker
 from broker.errors import ArchiveError
 from broker.matching import Value
-from broker.merge import Source
+from broker.entity import Source
 from broker.plan import Plan, Wish, plan
 from broker.project import grouped
 from broker.query import Query

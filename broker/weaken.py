@@ -135,8 +135,8 @@ _MAY_BE_SHARP = re.compile(r"s{2,}|(?<=\*)s|s(?=\*)", re.IGNORECASE)
 
 
 def _steady(c: str) -> bool:
-    same = c.casefold() == c.lower() and len(c.upper()) == 1 and c not in "?Σσ"
-    return same and unicodedata.normalize("NFD", c) == c
+    alone = c not in "?Σσ" and not unicodedata.combining(c) and unicodedata.normalize("NFD", c) == c
+    return alone and c.casefold() == c.lower() and len(c.upper()) == 1
 
 
 def _plain(text: str, can: Can) -> bool:

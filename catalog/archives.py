@@ -18,6 +18,7 @@ class Archive:
     adapter  the kind of archive: a name in the entry-point group `broker.adapters`
     asked    whether it is asked when a query names no archives
     trust    `trusted` (may see identifying values) or `public`
+    identified  whether its patients are known by name; None: not said
     state    one of STATES, as of the date `as_of`, according to `cite`
     auth     how to log in: a kind and references to secrets, never secrets
     options  what the adapter wants to know beside the URL
@@ -29,6 +30,7 @@ class Archive:
     url: str = ""
     asked: bool = False
     trust: str = "public"
+    identified: bool | None = None
     state: str = "unknown"
     as_of: str = ""
     cite: str = ""

@@ -24,7 +24,7 @@ def file(folder: Path, text: str) -> Path:
 
 
 def test_the_shipped_federation_asks_only_the_embedded_archive() -> None:
-    archives = config.federation()
+    archives = config.federation().archives
     assert [a.name for a in config.chosen(archives)] == ["idc"]
     assert all(a.state in ("embedded", "alive", "moved", "retired", "unknown") for a in archives.values())
 
@@ -35,7 +35,7 @@ def test_a_file_adds_archives_and_changes_shipped_ones(tmp_path: Path) -> None:
         "[archives.idc]\nasked = false\n"
         '[archives.pacs]\nadapter = "dicomweb"\nurl = "http://h/"\nasked = true\n',
     )
-    archives = config.federation(place)
+    archives = config.federation(place).archives
     assert [a.name for a in config.chosen(archives)] == ["pacs"]
     assert archives["idc"].adapter == "idc"
 
@@ -43,17 +43,17 @@ def test_a_file_adds_archives_and_changes_shipped_ones(tmp_path: Path) -> None:
 def test_where_the_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = file(tmp_path, '[archives.idc]\ntitle = "from the variable"\n')
     monkeypatch.setenv("IMAGING_BROKER_CONFIG", str(place))
-    assert config.federation()["idc"].title == "from the variable"
+    assert config.federation().archives["idc"].title == "from the variable"
     monkeypatch.delenv("IMAGING_BROKER_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "imaging-broker").mkdir()
     place.rename(tmp_path / "imaging-broker" / "federation.toml")
-    assert config.federation()["idc"].title == "from the variable"
+    assert config.federation().archives["idc"].title == "from the variable"
 
 
 def test_nothing_asked_by_default_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="--at"):
-        config.chosen(config.federation(file(tmp_path, "[archives.idc]\nasked = false\n")))
+        config.chosen(config.federation(file(tmp_path, "[archives.idc]\nasked = false\n")).archives)
 
 
 def test_every_kind_of_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

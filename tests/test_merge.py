@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.adapter import Page
-from broker.merge import Merge, Source
+from broker.entity import Source
+from broker.merge import Merge
 from catalog.keywords import Level
 
 KEYWORDS = ("StudyInstanceUID", "PatientID", "StudyDescription")

@@ -47,7 +47,9 @@ async def test_identifying_values_stay_with_the_trusted_archive(tmp_path: Path, 
     assert ("PatientName=SMITH*" in report_of(answer, "open").checked) is True
 
 
-async def test_where_nothing_else_narrows_the_public_archive_is_refused_and_the_plan_says_why(tmp_path: Path) -> None:
+async def test_where_nothing_else_narrows_the_public_archive_is_refused_and_the_plan_says_why(
+    tmp_path: Path,
+) -> None:
     async with QidoServer(HELD) as hospital, QidoServer(HELD) as public:
         file = federation(tmp_path, hospital.url, public.url, lists=False)
         answer = await ask("studies", NAMES[0], at=["hospital", "open"], config_file=file)

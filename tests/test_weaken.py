@@ -42,7 +42,14 @@ def sent(text: str, kinds: frozenset[Kind] | set[Kind], **more: object) -> str |
 
 
 Fold = Callable[[str], str]
-FOLDS: tuple[Fold, ...] = (str.lower, str.casefold, lambda text: text.replace("ß", "ẞ").upper().lower())
+
+
+def by_letter(text: str) -> str:
+    """Lower case as tables of letters have it; Python's `lower` looks at the letters around a sigma."""
+    return "".join(c.lower() for c in text)
+
+
+FOLDS: tuple[Fold, ...] = (by_letter, str.casefold)
 
 
 def reference(form: Condition, value: Value, archive: Can, fold: Fold) -> bool:
@@ -79,7 +86,7 @@ def fits(wanted: str, held: str) -> bool:
 
 @pytest.mark.parametrize("vrs", [("PN",), ("DA", "TM", "DT"), ("LO", "LT", "CS", "UR"), tuple(KEYWORDS)])
 @given(st.data())
-@settings(max_examples=20000)
+@settings(max_examples=4000)
 def test_a_form_that_is_sent_loses_no_record_that_matches(vrs: tuple[str, ...], data: st.DataObject) -> None:
     asked = data.draw(conditions(vrs))
     archive = data.draw(capabilities(asked))

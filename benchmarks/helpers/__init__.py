@@ -1,1 +1,1 @@
-"""Programs that the benchmarks start as processes of their own. Each answers lines of JSON with lines of JSON."""
+"""Programs that the benchmarks start as processes of their own; they answer lines of JSON with the same."""

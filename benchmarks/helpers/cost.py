@@ -14,7 +14,7 @@ import time
 def main() -> None:
     """Serve until standard input ends."""
     nowhere = os.open(os.devnull, os.O_RDWR)
-    quiet = [(os.POSIX_SPAWN_DUP2, nowhere, 0), (os.POSIX_SPAWN_DUP2, nowhere, 1), (os.POSIX_SPAWN_DUP2, nowhere, 2)]
+    quiet = [(os.POSIX_SPAWN_DUP2, nowhere, stream) for stream in range(3)]
     for line in sys.stdin:
         command = json.loads(line)
         start = time.perf_counter()

@@ -1,7 +1,7 @@
 """The client of the package idc-index, in an environment of its own.
 
-With SQL as its argument: constructs the client, asks, ends. Without: answers lines of SQL with seconds and rows; the first answer is
-for an empty line and says what importing and constructing took.
+With SQL as its argument: constructs the client, asks, ends. Without: answers lines of SQL with seconds and
+rows, where the first line is empty and its answer says what importing and constructing took.
 """
 
 from __future__ import annotations

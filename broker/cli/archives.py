@@ -16,7 +16,7 @@ from catalog.archives import Archive
 
 def run(args: argparse.Namespace) -> int:
     """Print every archive; `*` marks those that are asked when a query names none."""
-    archives = list(federation(args.config).values())
+    archives = list(federation(args.config).archives.values())
     spoken = adapters()
     if args.format == "json":
         print(json.dumps([_plain(a, spoken) for a in archives], ensure_ascii=False, indent=1))

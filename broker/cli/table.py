@@ -9,7 +9,7 @@ from typing import IO
 
 from broker.answer import Answer
 from broker.export import joined
-from broker.merge import Entity
+from broker.entity import Entity
 from broker.safe import line
 from catalog.keywords import Level
 

@@ -1,0 +1,247 @@
+"""One patient, study or series, with every archive's word on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from broker.identity import contradictions
+from broker.matching import Value
+from broker.normal import UNREADABLE, comparable, normal
+from broker.rules import NO_RULES, Rules, dummy
+from catalog.keywords import Level
+
+Key = str | tuple[str, ...]
+
+
+PATIENT_KEYWORDS = ("Collection", "IssuerOfPatientID", "PatientID")
+
+
+def patient_key(archive: str, said: Sequence[Value]) -> Key | None:
+    """What a patient is known by, from the values of PATIENT_KEYWORDS: archive, collection, issuer, PatientID.
+
+    None where a record does not say whose it is: dummies (`0`, `ANONYMOUS`) are nobody.
+    """
+    collection, issuer, patient = ("\\".join(listed(value)).strip(" \0") for value in said)
+    return None if dummy(patient) else (archive, collection, issuer, patient)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who said a row: the archive, what its columns are, when it came, and what was unknown in it.
+
+    `retrieved` is seconds since the epoch; `unknown` the keywords whose condition could not be decided.
+    """
+
+    archive: str
+    rank: int
+    keywords: tuple[str, ...]
+    retrieved: float
+    unknown: tuple[str, ...] = ()
+
+
+Saying = tuple[Source, tuple[Value, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Why two patients are one: the tier, what joined them, and the rules' version.
+
+    Tiers: T1 equal issuer and PatientID; T1c equal PatientID in a domain declared shared; T2 a study in common;
+    T3 the user's crosswalk.
+    """
+
+    tier: str
+    archives: tuple[str, str]
+    by: str
+    version: str
+
+
+class Entity:
+    """One patient, study or series, and every archive's word on it.
+
+    key    its UID, or what it is known by where there is none
+    links  for a patient: why records of several archives are one
+    whole  for one side of a collision: what was not fused
+    """
+
+    __slots__ = ("_rules", "_sayings", "copies", "key", "level", "links", "whole")
+
+    def __init__(
+        self,
+        level: Level,
+        key: Key,
+        sayings: Iterable[Saying],
+        rules: Rules = NO_RULES,
+        whole: Entity | None = None,
+    ) -> None:
+        self.level = level
+        self.key = key
+        self._sayings = tuple(sayings)
+        self.copies = len(self._sayings)  # records that were joined, equal ones too
+        self.links: tuple[Link, ...] = ()
+        self.whole = whole
+        self._rules = rules
+
+    def __repr__(self) -> str:
+        return f"<{self.level.name} {self.key if isinstance(self.key, str) else '/'.join(self.key)}>"
+
+    def add(self, source: Source, row: tuple[Value, ...]) -> bool:
+        """Another record of the same entity; whether it is new. An equal one of its archive is only counted."""
+        self.copies += 1
+        for said, known in self._sayings:
+            if known == row and said.archive == source.archive and said.keywords == source.keywords:
+                return False
+        self._sayings = (*self._sayings, (source, row))
+        return True
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Why its records must not be one: keywords that contradict, or `barrier` between archives."""
+        if len(self._sayings) < 2:
+            return ()
+        records = [(source.keywords, row) for source, row in self._sayings]
+        found = sorted(contradictions(self.level, records))
+        barred = self._rules.any_barred(frozenset(source.archive for source, _ in self._sayings))
+        return (*found, "barrier") if barred else tuple(found)
+
+    @property
+    def parts(self) -> tuple[Entity, ...]:
+        """Itself; or, where its records contradict each other, one entity for each archive, or each record."""
+        if not self.stops:
+            return (self,)
+        groups: dict[object, list[Saying]] = {}
+        torn = self._torn()
+        for number, saying in enumerate(self.sayings):
+            name = saying[0].archive
+            groups.setdefault((name, number) if name in torn else name, []).append(saying)
+        return tuple(Entity(self.level, self.key, said, self._rules, self) for said in groups.values())
+
+    def _torn(self) -> frozenset[str]:
+        """Archives that contradict themselves."""
+        own: dict[str, list[tuple[tuple[str, ...], tuple[Value, ...]]]] = {}
+        for source, row in self._sayings:
+            own.setdefault(source.archive, []).append((source.keywords, row))
+        return frozenset(name for name, records in own.items() if contradictions(self.level, records))
+
+    @property
+    def collision(self) -> dict[str, dict[str, Value]]:
+        """For one side of a collision: keyword -> archive -> value of what contradicts."""
+        if self.whole is None:
+            return {}
+        said = self.whole.said
+        return {
+            k: {a: own[k] for a, own in said.items() if own.get(k)}
+            for k in self.whole.stops
+            if k != "barrier"
+        }
+
+    @property
+    def sayings(self) -> Sequence[Saying]:
+        """Every record behind this entity, in the order of precedence of the archives."""
+        return sorted(self._sayings, key=lambda s: (s[0].rank, s[0].keywords, repr(s[1])))
+
+    @property
+    def uid(self) -> str | None:
+        """Its UID; None for patients and for what has no valid one."""
+        return self.key if isinstance(self.key, str) else None
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """The archives that know it, in the order of precedence."""
+        return tuple(dict.fromkeys(source.archive for source, _ in self.sayings))
+
+    @property
+    def said(self) -> dict[str, dict[str, Value]]:
+        """archive -> keyword -> value, as the archive said it.
+
+        An archive that says several things of one attribute, in several records, has them all here.
+        """
+        found: dict[str, dict[str, Value]] = {}
+        for source, row in self.sayings:
+            own = found.setdefault(source.archive, {})
+            for keyword, value in zip(source.keywords, row, strict=True):
+                if value is not None:
+                    own[keyword] = _both(own.get(keyword), value)
+        return found
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """keyword -> the value to show: of the first archive, in precedence, that gives one."""
+        shown: dict[str, Value] = {}
+        for own in self.said.values():
+            for keyword, value in own.items():
+                if shown.get(keyword) in (None, ""):
+                    shown[keyword] = value
+        return shown
+
+    @property
+    def unknown(self) -> dict[str, tuple[str, ...]]:
+        """archive -> keywords of conditions that its record leaves undecided."""
+        return {s.archive: s.unknown for s, _ in self.sayings if s.unknown}
+
+    def first(self, keyword: str) -> Value:
+        """The value to show for one keyword, or None."""
+        return self.values.get(keyword)
+
+    @property
+    def conflicts(self) -> dict[str, dict[str, Value]]:
+        """keyword -> archive -> value, where archives, or one archive in itself, do not agree.
+
+        An empty value beside a value is no conflict.
+        """
+        found: dict[str, dict[str, Value]] = {}
+        if len(self._sayings) > 1:
+            for archive, own in self.said.items():
+                for keyword, value in own.items():
+                    if value != "":
+                        found.setdefault(keyword, {})[archive] = value
+        return {k: by for k, by in found.items() if self._disagree(k)}
+
+    def _disagree(self, keyword: str) -> bool:
+        told = {row[s.keywords.index(keyword)] for s, row in self._sayings if keyword in s.keywords}
+        compared = {frozenset(comparable(keyword, v) for v in listed(value)) - {""} for value in told}
+        return len(compared - {frozenset()}) > 1
+
+    @property
+    def normal(self) -> dict[str, dict[str, Value]]:
+        """archive -> keyword -> the value in DICOM's own form, where the archive wrote it otherwise."""
+        found: dict[str, dict[str, Value]] = {}
+        for archive, own in self.said.items():
+            for keyword, value in own.items():
+                raw = tuple(listed(value))
+                items = tuple(normal(keyword, v).value for v in raw)
+                if items != raw:
+                    found.setdefault(archive, {})[keyword] = items if len(items) > 1 else items[0]
+        return found
+
+    @property
+    def unreadable(self) -> dict[str, tuple[str, ...]]:
+        """archive -> keywords of which the value cannot be read as what it should be."""
+        flagged = {
+            archive: tuple(
+                k for k, v in own.items() if any(normal(k, item).flag == UNREADABLE for item in listed(v))
+            )
+            for archive, own in self.said.items()
+        }
+        return {archive: keywords for archive, keywords in flagged.items() if keywords}
+
+
+def _both(known: Value, value: Value) -> Value:
+    """Two sayings of one archive together; nothing is overwritten."""
+    if known in (None, "", value):
+        return value
+    if value in (None, ""):
+        return known
+    items = [*(_whole(known)), *(_whole(value))]
+    return tuple(dict.fromkeys(items))
+
+
+def _whole(value: Value) -> Iterable[Any]:
+    return (value,) if isinstance(value, str) else value or ()
+
+
+def listed(value: Value) -> Iterable[str]:
+    """The texts of a value; the items of a sequence are none."""
+    return (value,) if isinstance(value, str) else [v for v in value or () if isinstance(v, str)]
