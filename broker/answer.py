@@ -9,6 +9,7 @@ from broker.adapter import Page
 from broker.entity import Entity, Source
 from broker.link import linked
 from broker.merge import Merge
+from broker.pages import Window
 from broker.project import keep_level
 from broker.query import Query
 from broker.report import Report
@@ -24,6 +25,8 @@ class Answer:
     entities  merged, archives by precedence, at most `limit`
     reports   one per archive that was to be asked, in the order of the federation
     more      more entities exist than are shown
+    total     how many there are in all; `exact` says whether that is all, or "at least"
+    next      the cursor of the next page, where the answer has an order and more
     """
 
     query: Query
@@ -32,6 +35,8 @@ class Answer:
     more: bool = False
     limit: int | None = None
     rules: Rules = NO_RULES
+    total: int = 0
+    next: str | None = None
 
     def __iter__(self) -> Iterator[Entity]:
         return iter(self.entities)
@@ -52,6 +57,16 @@ class Answer:
     def complete(self) -> bool:
         """Whether every archive answered completely. Then an empty answer proves that there is nothing."""
         return all(report.ok for report in self.reports)
+
+    @property
+    def exact(self) -> bool:
+        """Whether `total` is all that there is, not only at least."""
+        return self.complete and not any(report.more for report in self.reports)
+
+    @property
+    def collisions(self) -> Sequence[Entity]:
+        """Sides of fusions that a contradiction stopped."""
+        return [e for e in self.entities if e.whole is not None]
 
     @property
     def answered(self) -> bool:
@@ -100,14 +115,13 @@ def _coarser(entities: Sequence[Entity], level: Level, rules: Rules) -> list[Ent
 class Collector:
     """Turns the events of a query into its answer."""
 
-    query: Query
-    limit: int | None = None
+    window: Window
     rules: Rules = NO_RULES
     reports: dict[str, Report] = field(default_factory=dict)
     merge: Merge = field(init=False)
 
     def __post_init__(self) -> None:
-        self.merge = Merge(self.query.level, self.rules)
+        self.merge = Merge(self.window.query.level, self.rules)
 
     async def collect(
         self, asking: Asking, names: Sequence[str], watch: Callable[[Event], None] | None = None
@@ -126,5 +140,7 @@ class Collector:
         """What is known so far."""
         found = self.merge.result()
         reports = [self.reports[name] for name in names if name in self.reports]
-        more = any(r.more for r in reports) or (self.limit is not None and len(found) > self.limit)
-        return Answer(self.query, found[: self.limit], reports, more, self.limit, self.rules)
+        shown, more, after = self.window.cut(found)
+        more = more or any(r.more for r in reports)
+        window = self.window
+        return Answer(window.query, shown, reports, more, window.limit, self.rules, len(found), after)

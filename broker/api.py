@@ -13,6 +13,7 @@ from broker.adapter import Adapter
 from broker.answer import Answer, Collector
 from broker.errors import BadConfig, BadQuery
 from broker.explanation import Explanation, explained
+from broker.pages import Order, Window
 from broker.plan import Wish
 from broker.privacy import withheld
 from broker.query import Query
@@ -42,24 +43,24 @@ class Session:
         *,
         at: Iterable[At] = (),
         limit: int | None = None,
+        order: str | None = None,
+        after: str | None = None,
         fields: Iterable[str] = (),
         scan: bool = False,
         include_unknown: bool = False,
         reveal: bool = False,
         config_file: str | Path | None = None,
     ) -> None:
-        if limit is not None and limit < 1:
-            raise BadQuery(f"limit {limit}: must be at least 1")
         self.query = query
-        self.limit = limit
+        self.window = Window.of(query, limit, order, after)
         chosen = list(at)
         known = config.federation(config_file) if not chosen or _named(chosen) else config.Federation({})
         picked = _picked(known.archives, chosen)
         self.rules = known.rules
         self.adapters = [a if isinstance(a, Adapter) else adapter_for(a) for a in picked]
         hidden = [frozenset[str]()] * len(picked) if reveal else withheld(query, picked)
-        extra = _keywords(fields)
-        self.wishes = [Wish(extra, limit, scan, include_unknown, names) for names in hidden]
+        extra = _keywords([*fields, *(name for name, _ in (self.window.order or Order()).by)])
+        self.wishes = [Wish(extra, self.window.each, scan, include_unknown, names) for names in hidden]
 
     @property
     def names(self) -> list[str]:
@@ -74,7 +75,7 @@ class Session:
 
     async def answer(self, timeout: float = TIMEOUT, watch: Callable[[Event], None] | None = None) -> Answer:
         """Ask, and collect everything."""
-        collector = Collector(self.query, self.limit, self.rules)
+        collector = Collector(self.window, self.rules)
         try:
             async with self.asking(timeout) as events:
                 return await collector.collect(events, self.names, watch)
@@ -90,7 +91,8 @@ def search(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
     """Ask and wait for the whole answer.
 
     `query` is a Query, or a level followed by conditions as the query language writes them. Options: `at`
-    (archive names or adapters; those asked by default otherwise), `limit`, `fields` (further keywords to
+    (archive names or adapters; those asked by default otherwise), `limit`, `order` (such as `StudyDate,-PatientID`),
+    `after` (the `next` of an ordered answer: its next page), `fields` (further keywords to
     return), `scan` (listing whole archives is fine), `include_unknown`, `reveal` (identifying values may be
     shown to public archives), `config_file`. Also works where an event loop is running already, as in
     Jupyter. Raises BadQuery or BadConfig before anything is asked; archives that fail are in the reports.

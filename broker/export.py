@@ -25,6 +25,9 @@ def document(answer: Answer) -> dict[str, Any]:
         },
         "complete": answer.complete,
         "more": answer.more,
+        "total": answer.total,
+        "exact": answer.exact,
+        "next": answer.next,
         "entities": [entity(e) for e in answer.entities],
         "reports": [report(r) for r in answer.reports],
     }
@@ -41,6 +44,7 @@ def entity(e: Entity) -> dict[str, Any]:
         "normal": {archive: _plain(own) for archive, own in e.normal.items()},
         "unreadable": {archive: list(keywords) for archive, keywords in e.unreadable.items()},
         "conflicts": {keyword: _plain(by) for keyword, by in e.conflicts.items()},
+        "collision": {keyword: _plain(by) for keyword, by in e.collision.items()},
         "unknown": {archive: list(keywords) for archive, keywords in e.unknown.items()},
         "records": e.copies,
     }

@@ -154,7 +154,8 @@ _YEARS = re.compile(r"\d{4}-\d{4}")  # as DT this could be a year and its offset
 def _ends(vr: str, value: str) -> tuple[str, str] | None:
     """The two ends of a range, or None. In a DT, `-` may also begin the offset of an end."""
     read = values.SPANS[vr]
-    found = [(value[: dash.start()], value[dash.end() :]) for dash in re.finditer("-", value)]
+    dashes = (dash.start() for dash in re.finditer("-", value))
+    found = [(value[:at].strip(" "), value[at + 1 :].strip(" ")) for at in dashes]
     good = [ends for ends in found if any(ends) and all(not end or read(end) for end in ends)]
     return next((ends for ends in good if vr == "DT" or "-" not in "".join(ends)), None)
 

@@ -42,6 +42,9 @@ class EntityModel(_Model):
     conflicts: dict[str, dict[str, Text]] = Field(
         description="keyword -> archive -> value, where they differ"
     )
+    collision: dict[str, dict[str, Text]] = Field(
+        description="keyword -> archive -> value: why this is one side of a collision, and was not fused"
+    )
     unknown: dict[str, list[str]] = Field(
         description="archive -> conditions that its record leaves undecided"
     )
@@ -79,6 +82,9 @@ class AnswerModel(_Model):
     query: QueryModel
     complete: bool = Field(description="every archive answered completely")
     more: bool = Field(description="more entities exist than are listed")
+    total: int = Field(ge=0, description="entities in all; at least so many where `exact` is false")
+    exact: bool
+    next: str | None = Field(description="cursor of the next page of an ordered answer (--after)")
     entities: list[EntityModel]
     reports: list[ReportModel]
 

@@ -183,8 +183,8 @@ def _suggest(text: str) -> str:
 
     from pydicom._dicom_dict import DicomDictionary
 
+    names = {entry[4] for entry in DicomDictionary.values() if entry[4]} | set(USUAL)
     folded = _BY_LOWER.get(text.lower())
-    names = {entry[4] for entry in DicomDictionary.values() if entry[4]}
-    near = [folded] if folded else difflib.get_close_matches(text, list(USUAL), 1, 0.6)
-    near = near or difflib.get_close_matches(text, names, 1, 0.6)
+    near = [folded] if folded else difflib.get_close_matches(text, list(USUAL), 1, 0.85)
+    near = near or difflib.get_close_matches(text, sorted(names), 1, 0.6)
     return f"; did you mean {near[0]}?" if near else ""

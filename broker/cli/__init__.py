@@ -81,6 +81,8 @@ def _query(verb: argparse.ArgumentParser) -> None:
 
 def _search(verb: argparse.ArgumentParser) -> None:
     _query(verb)
+    verb.add_argument("--order", metavar="KEYWORD,...", help="sort the merged answer; -KEYWORD descending")
+    verb.add_argument("--after", metavar="CURSOR", help="the page of an ordered answer after this one")
     verb.add_argument(
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole answer (30)"
     )

@@ -53,7 +53,9 @@ def session_of(args: argparse.Namespace) -> Session:
     return Session(
         Query(level, *texts),
         at=names(args.at),
-        limit=limit or None,
+        limit=None if limit == 0 else limit,
+        order=getattr(args, "order", None),
+        after=getattr(args, "after", None),
         fields=names(args.field),
         scan=args.scan,
         include_unknown=args.include_unknown,

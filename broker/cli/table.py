@@ -80,5 +80,5 @@ def _long(name: str) -> bool:
 def _shown(e: Entity, column: str) -> str:
     if column == "archives":
         return ", ".join(e.archives)
-    mark = " ≠" if column in e.conflicts else ""
+    mark = " ‼" if column in e.collision else " ≠" if column in e.conflicts else ""
     return line((joined(e.first(column)) or "") + mark).replace("\\", "/") if column in e.values else ""
