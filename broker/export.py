@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from broker.answer import Answer
+from broker.locations import locations
 from broker.matching import Value
 from broker.entity import Entity
 from broker.report import Report
@@ -46,6 +47,7 @@ def entity(e: Entity) -> dict[str, Any]:
         "conflicts": {keyword: _plain(by) for keyword, by in e.conflicts.items()},
         "collision": {keyword: _plain(by) for keyword, by in e.collision.items()},
         "unknown": {archive: list(keywords) for archive, keywords in e.unknown.items()},
+        "locations": [{name: getattr(copy, name) for name in copy.__slots__} for copy in locations(e)],
         "records": e.copies,
     }
 

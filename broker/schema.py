@@ -27,6 +27,17 @@ class QueryModel(_Model):
     limit: int | None
 
 
+class LocationModel(_Model):
+    """One copy and what its archive says of it; `retrieved` is seconds since the epoch."""
+
+    archive: str
+    url: str
+    instances: int | None
+    megabytes: float | None
+    license: str
+    retrieved: float
+
+
 class EntityModel(_Model):
     """One patient, study or series, and every archive's word on it."""
 
@@ -48,6 +59,7 @@ class EntityModel(_Model):
     unknown: dict[str, list[str]] = Field(
         description="archive -> conditions that its record leaves undecided"
     )
+    locations: list[LocationModel] = Field(description="every copy, by precedence of the archives")
     records: int = Field(ge=1, description="records that were joined")
 
 

@@ -67,7 +67,9 @@ def test_unknown_rows_come_in_pages_by_what_is_unknown() -> None:
 
 
 def test_what_fails_another_condition_is_not_unknown() -> None:
-    _, checker = checked(archive(), ["Modality=CT", "StationName=A"], ["Modality", "StationName"], ["MR", None])
+    _, checker = checked(
+        archive(), ["Modality=CT", "StationName=A"], ["Modality", "StationName"], ["MR", None]
+    )
     assert checker.unknown == {}
 
 
@@ -86,7 +88,9 @@ def test_an_attribute_that_never_comes_was_asked_there() -> None:
 
 def test_a_promise_is_broken_where_the_very_condition_was_asked() -> None:
     can = archive(Modality=TEXT)
-    _, checker = checked(can, ["Modality=CT", "StationName=A"], ["Modality", "StationName"], ["MR", "B"], ["CT", "B"])
+    _, checker = checked(
+        can, ["Modality=CT", "StationName=A"], ["Modality", "StationName"], ["MR", "B"], ["CT", "B"]
+    )
     assert checker.broken == {"Modality": 1}
 
 
@@ -150,7 +154,9 @@ def test_an_archive_that_combines_promises_both() -> None:
     ],
 )
 def test_half_an_interval_comes_back(returns: list[str], row: list[str], kept: bool) -> None:
-    can = Can(frozenset({Level.SERIES}), {"StudyDate": RANGE, "StudyTime": RANGE}, frozenset(returns), combines=True)
+    can = Can(
+        frozenset({Level.SERIES}), {"StudyDate": RANGE, "StudyTime": RANGE}, frozenset(returns), combines=True
+    )
     texts = ["StudyDate=20060705-20060707", "StudyTime=100000-180000.999999"]
     found, checker = checked(can, texts, returns, row)
     assert found == [((), [tuple(row)] if kept else [])]

@@ -107,7 +107,12 @@ def test_ranges_of_different_forms_hold_each_for_itself(dates: str, times: str) 
 
 
 def test_only_a_date_and_the_time_that_belongs_to_it() -> None:
-    texts = ("SeriesDate=2006-2007", "StudyTime=10-11", "PatientBirthDate=1950-1960", "PatientBirthTime=01-02")
+    texts = (
+        "SeriesDate=2006-2007",
+        "StudyTime=10-11",
+        "PatientBirthDate=1950-1960",
+        "PatientBirthTime=01-02",
+    )
     pairs = combined([condition(t) for t in texts])
     assert [(d.keyword, t.keyword) for d, t in pairs] == [("PatientBirthDate", "PatientBirthTime")]
     assert combined([condition("StudyDate=*"), condition("StudyTime=*")]) == []

@@ -9,6 +9,7 @@ from strategies import KEYWORDS, conditions, near
 
 from broker.errors import BadQuery
 from broker.matching import Column, Memo, Truth, Value, compiled, pattern, truth
+from broker.periods import spelled
 from broker.query import Condition, condition
 from catalog.capability import Kind
 
@@ -433,9 +434,9 @@ def test_a_list_is_the_union_of_its_members(data: st.DataObject) -> None:
 def test_ranges_include_their_ends(data: st.DataObject) -> None:
     asked = data.draw(conditions(("DA", "TM", "DT")))
     assume(not asked.universal)
-    for m in asked.matches:
-        for end in filter(None, (m.low, m.high, m.text)):
-            assert compiled(asked)(end) is True
+    ends = [(end, side) for m in asked.matches for side, end in enumerate((m.low, m.high)) if end]
+    for end, side in ends:
+        assert compiled(asked)(spelled(asked.key.vr, end, side)) is True
 
 
 @given(st.data())

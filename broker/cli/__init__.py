@@ -40,6 +40,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
     _search(verbs.add_parser("search", help="ask archives and print what they know, merged"))
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
+    _show(verbs.add_parser("show", help="every archive's word on one study or series, side by side"))
     _archives(verbs.add_parser("archives", help="the archives of the federation and what is known of them"))
     verbs.add_parser("schema", help="the JSON Schema of `search --format json`")
     return top, dict(verbs.choices)
@@ -106,6 +107,14 @@ def _search(verb: argparse.ArgumentParser) -> None:
 def _explain(verb: argparse.ArgumentParser) -> None:
     _query(verb)
     verb.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _show(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("uid", metavar="UID", help="a StudyInstanceUID or SeriesInstanceUID")
+    verb.add_argument("--at", action="append", default=[], metavar="ARCHIVE", help="ask this archive")
+    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
+    verb.add_argument("--json", action="store_true", help="for machines")
+    verb.add_argument("--config", metavar="FILE", help="federation file")
 
 
 def _archives(verb: argparse.ArgumentParser) -> None:

@@ -40,8 +40,7 @@ def write(answer: Answer, form: str, stream: IO[bytes], columns: Columns) -> Non
 
 def reports(answer: Answer, stream: IO[str], *, withheld: bool) -> None:
     """A line per archive, and one for the whole."""
-    for report in answer.reports:
-        print(line(report.line()), file=stream)
+    report_lines(answer, stream)
     if withheld:
         print("no records: an archive that was required did not answer completely", file=stream)
         return
@@ -51,6 +50,12 @@ def reports(answer: Answer, stream: IO[str], *, withheld: bool) -> None:
     more += f"; next page: --after {answer.next}" if answer.next else ""
     state = "" if answer.complete else "; the answer is INCOMPLETE"
     print(f"{len(answer):,} {kind}{more}{state}", file=stream)
+
+
+def report_lines(answer: Answer, stream: IO[str]) -> None:
+    """A line per archive."""
+    for report in answer.reports:
+        print(line(report.line()), file=stream)
 
 
 def _json(answer: Answer, stream: IO[bytes]) -> None:

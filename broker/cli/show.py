@@ -1,0 +1,91 @@
+"""`broker show UID`: every archive's word on one study or series, side by side, conflicts marked."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+
+from broker.answer import Answer
+from broker.api import Session
+from broker.cli import INCOMPLETE, NOTHING, OK
+from broker.cli.asked import names
+from broker.cli.output import report_lines
+from broker.entity import Entity
+from broker.export import entity as plain
+from broker.export import joined, report
+from broker.locations import locations
+from broker.matching import Value
+from broker.query import Query
+from broker.safe import line
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask for the UID as a study and as a series. Raises BadQuery and BadConfig."""
+    queries = [Query("studies", StudyInstanceUID=args.uid), Query("series", SeriesInstanceUID=args.uid)]
+    answers = asyncio.run(_ask([_session(q, args) for q in queries], args.timeout))
+    found = [e for answer in answers for e in answer]
+    if args.json:
+        print(json.dumps(_document(args.uid, answers), ensure_ascii=False, indent=1))
+    else:
+        for e in found:
+            _table(e)
+        for answer in answers:
+            report_lines(answer, sys.stderr)
+        if not found:
+            print(f"no study and no series {line(args.uid)}", file=sys.stderr)
+    if all(a.complete for a in answers):
+        return OK
+    return INCOMPLETE if any(a.answered for a in answers) else NOTHING
+
+
+def _session(query: Query, args: argparse.Namespace) -> Session:
+    return Session(query, at=names(args.at), config_file=args.config)
+
+
+async def _ask(sessions: list[Session], timeout: float) -> list[Answer]:
+    return list(await asyncio.gather(*(s.answer(timeout) for s in sessions)))
+
+
+def _document(uid: str, answers: list[Answer]) -> dict[str, object]:
+    return {
+        "uid": uid,
+        "entities": [plain(e) for answer in answers for e in answer],
+        "reports": [report(r) for answer in answers for r in answer.reports],
+    }
+
+
+def _table(e: Entity) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    said, conflicts, normal = e.said, e.conflicts, e.normal
+    title = f"{e.level.name} {e.key}" + (" — one side of a COLLISION, not fused" if e.collision else "")
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, title=line(title), title_justify="left")
+    for head in ("", "Keyword", *said):
+        made.add_column(line(head), overflow="fold")
+    keywords = dict.fromkeys(k for own in said.values() for k in own)
+    for keyword in sorted(keywords):
+        mark = "‼" if keyword in e.collision else "≠" if keyword in conflicts else ""
+        cells = [_cell(own.get(keyword), normal.get(a, {}).get(keyword)) for a, own in said.items()]
+        made.add_row(*(Text(line(c)) for c in (mark, keyword, *cells)))
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(made)
+    for keyword, by in e.collision.items():
+        sides = ", ".join(f"{archive} says {joined(value)}" for archive, value in by.items())
+        console.print(Text(line(f"‼ {keyword}: {sides}")), soft_wrap=True)
+    for copy in locations(e):
+        parts = [f"{copy.instances:,} images" if copy.instances else "", copy.license, copy.url]
+        console.print(
+            Text(line(f"copy at {copy.archive}: {', '.join(p for p in parts if p) or 'no more is said'}"))
+        )
+
+
+def _cell(value: Value, normal: Value) -> str:
+    if value is None:
+        return ""
+    told = "(empty)" if value == "" else joined(value) or ""
+    return told if normal is None else f"{told}  [{joined(normal)}]"
