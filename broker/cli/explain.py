@@ -31,12 +31,13 @@ def _table(plans: list[Explanation]) -> None:
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width, highlight=False)
     for e in plans:
-        made = Table(box=SIMPLE_HEAD, pad_edge=False, title=line(_title(e)), title_justify="left")
+        made = Table(box=SIMPLE_HEAD, pad_edge=False)
         for head in ("Condition", "Where", "Sent", "Why"):
             made.add_column(head, overflow="fold")
         for s in e.plan.steps:
             sent = str(s.sent) if s.sent is not None else "-"
             made.add_row(*(Text(line(t)) for t in (str(s.condition), s.where.value, sent, s.why)))
+        console.print(Text(line(_title(e)), style="bold"))
         console.print(made)
         for text in _below(e):
             console.print(Text(line(text)), soft_wrap=True)

@@ -64,7 +64,7 @@ def _table(e: Entity) -> None:
 
     said, conflicts, normal = e.said, e.conflicts, e.normal
     title = f"{e.level.name} {e.key}" + (" — one side of a COLLISION, not fused" if e.collision else "")
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, title=line(title), title_justify="left")
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for head in ("", "Keyword", *said):
         made.add_column(line(head), overflow="fold")
     keywords = dict.fromkeys(k for own in said.values() for k in own)
@@ -73,6 +73,7 @@ def _table(e: Entity) -> None:
         cells = [_cell(own.get(keyword), normal.get(a, {}).get(keyword)) for a, own in said.items()]
         made.add_row(*(Text(line(c)) for c in (mark, keyword, *cells)))
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(Text(line(title), style="bold"), soft_wrap=True)
     console.print(made)
     for keyword, by in e.collision.items():
         sides = ", ".join(f"{archive} says {joined(value)}" for archive, value in by.items())
