@@ -54,7 +54,7 @@ class Idc:
         self.can = IDC
         self.via = ""
         self._copy = copy
-        self._parquet, self._version = _index(name)
+        self._version = _version(name)
 
     @classmethod
     def configured(cls, archive: Archive) -> Idc:
@@ -95,7 +95,7 @@ class Idc:
     def _open(self, stop: threading.Event) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        place = idc_copy.ensure(self._parquet, self._version, stop) if self._copy else None
+        place = idc_copy.ensure(_parquet, self._version, stop) if self._copy else None
         if place is not None:
             with contextlib.suppress(duckdb.Error):
                 db = duckdb.connect(str(place), read_only=True)
@@ -103,7 +103,7 @@ class Idc:
                 self.via = f"sorted copy of the IDC index {self._version}"
                 return db
         db = duckdb.connect()
-        db.execute(f"CREATE VIEW series AS {idc_copy.selection(self._parquet)}")
+        db.execute(f"CREATE VIEW series AS {idc_copy.selection(_parquet())}")
         db.execute(MACRO)
         self.via = f"parquet of idc-index-data {self._version}"
         return db
@@ -116,15 +116,23 @@ def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:
     return [tuple(tuple(v.split("\\")) if v is not None and "\\" in v else v for v in row) for row in rows]
 
 
-def _index(name: str) -> tuple[Path, str]:
+def _version(name: str) -> str:
+    """The version of the index. Its package is only imported where its file is needed: that takes 15 ms."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        import idc_index_data
-    except ImportError as error:
+        return version("idc-index-data")
+    except PackageNotFoundError as error:
         raise BadConfig(f"archive {name} needs the package idc-index-data") from error
+
+
+def _parquet() -> Path:
+    import idc_index_data
+
     path = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
     if not path.is_file():
-        raise BadConfig(f"archive {name}: idc-index-data has no index at {path}")
-    return path, str(idc_index_data.__version__)
+        raise ServerFault(f"idc-index-data has no index at {path}", "catalog_missing")
+    return path
 
 
 class _Worker:

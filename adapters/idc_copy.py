@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 LAYOUT = 1
@@ -68,7 +68,7 @@ def build(parquet: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def ensure(parquet: Path, version: str, stop: threading.Event) -> Path | None:
+def ensure(parquet: Callable[[], Path], version: str, stop: threading.Event) -> Path | None:
     """The copy's place, made now if need be; None where there can be none.
 
     That is: nowhere to write, being made by another process, or `stop` was set while it was made.
@@ -85,7 +85,7 @@ def ensure(parquet: Path, version: str, stop: threading.Event) -> Path | None:
         with _alone(target.with_suffix(".lock")) as alone:
             if not alone:
                 return None
-            _run(parquet, target, stop)
+            _run(parquet(), target, stop)
             _forget_others(folder, target)
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -12,7 +12,8 @@ from benchmarks.processes import Helper, Unavailable, environment, versions
 from benchmarks.tables import Aim, Result, Table
 from broker.adapter import Page
 from broker.matching import Value
-from broker.merge import Merge, Source
+from broker.entity import Source
+from broker.merge import Merge
 from catalog.keywords import Level
 
 ABOUT = (

@@ -144,7 +144,8 @@ def _in_study(query: Query, condition: Condition, can: Can) -> bool:
     study = query.level is Level.STUDY and condition.keyword == "Modality"
     # a study has no modality only if none of its series has one
     empty = Kind.EMPTY in condition.kinds
-    return study and alone and free and not empty and can.gives("ModalitiesInStudy")
+    worse = can.kinds("Modality") and not can.kinds("ModalitiesInStudy") and Level.SERIES in can.levels
+    return study and alone and free and not empty and not worse and can.gives("ModalitiesInStudy")
 
 
 def _at_level(query: Query, level: Level, can: Can) -> tuple[Condition, ...]:

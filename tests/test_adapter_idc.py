@@ -155,11 +155,11 @@ async def test_two_processes_do_not_make_the_copy_twice(
 
     monkeypatch.setattr(idc_copy, "_run", slow)
     first, second = await asyncio.gather(
-        *(asyncio.to_thread(idc_copy.ensure, PARQUET, "0", threading.Event()) for _ in range(2))
+        *(asyncio.to_thread(idc_copy.ensure, lambda: PARQUET, "0", threading.Event()) for _ in range(2))
     )
     assert len(made) == 1
     assert [first, second].count(None) == 1
-    assert idc_copy.ensure(PARQUET, "0", threading.Event()) is not None
+    assert idc_copy.ensure(lambda: PARQUET, "0", threading.Event()) is not None
 
 
 @pytest.mark.parametrize("first", [False, True])
