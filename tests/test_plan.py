@@ -18,7 +18,12 @@ from catalog.keywords import USUAL, Level
 P, T, S = Level.PATIENT, Level.STUDY, Level.SERIES
 TEXT = frozenset({Kind.SINGLE, Kind.WILDCARD})
 DATE = frozenset({Kind.SINGLE, Kind.RANGE})
-KINDS = {"Modality": TEXT, "StudyDate": DATE, "StudyDescription": TEXT, "StudyInstanceUID": TEXT | {Kind.ANY_OF}}
+KINDS = {
+    "Modality": TEXT,
+    "StudyDate": DATE,
+    "StudyDescription": TEXT,
+    "StudyInstanceUID": TEXT | {Kind.ANY_OF},
+}
 PACS = Can(frozenset({T, S}), KINDS, frozenset(USUAL))
 
 
@@ -136,7 +141,10 @@ def test_no_hint_where_nothing_can_be_asked() -> None:
 
 def test_hints_are_few_and_of_the_level() -> None:
     kinds = {name: TEXT for name, k in USUAL.items() if k.level is S} | {"StudyID": TEXT}
-    assert "a condition on StudyID, or" in made("STUDY", "AccessionNumber=1", can=replace(PACS, matches=kinds)).refusal
+    assert (
+        "a condition on StudyID, or"
+        in made("STUDY", "AccessionNumber=1", can=replace(PACS, matches=kinds)).refusal
+    )
     refusal = made("SERIES", "AccessionNumber=1", can=replace(PACS, matches=kinds)).refusal
     assert refusal.count(" or ") == 6  # six hints, and the option
 
@@ -162,7 +170,9 @@ def test_hints_are_few_and_of_the_level() -> None:
         ("STUDY", ["EchoTime=1"], {T, S}, S),
     ],
 )
-def test_the_level_that_keeps_every_condition(asked: str, texts: list[str], levels: set[Level], at: Level) -> None:
+def test_the_level_that_keeps_every_condition(
+    asked: str, texts: list[str], levels: set[Level], at: Level
+) -> None:
     can = replace(PACS, levels=frozenset(levels), returns=None)
     found = made(asked, *texts, can=can, wish=Wish(scan=True))
     assert found.level is at
@@ -254,7 +264,11 @@ def test_the_usual_keywords_of_the_level_come_back() -> None:
 
 
 def test_what_is_asked_for_and_what_is_wished_comes_too_once() -> None:
-    found = fields(made("STUDY", "StudyDate=2020", "StationName=A", wish=Wish(fields=("EchoTime", "StudyDate"), scan=True)))
+    found = fields(
+        made(
+            "STUDY", "StudyDate=2020", "StationName=A", wish=Wish(fields=("EchoTime", "StudyDate"), scan=True)
+        )
+    )
     assert len(found) == len(set(found))
     assert "StationName" in found
     assert "EchoTime" not in found  # not among those that come back
@@ -263,7 +277,9 @@ def test_what_is_asked_for_and_what_is_wished_comes_too_once() -> None:
 
 
 def test_only_what_comes_back_is_asked_for() -> None:
-    assert fields(made("STUDY", can=replace(PACS, returns=frozenset({"StudyDate", "EchoTime"})))) == ("StudyDate",)
+    assert fields(made("STUDY", can=replace(PACS, returns=frozenset({"StudyDate", "EchoTime"})))) == (
+        "StudyDate",
+    )
 
 
 @pytest.mark.parametrize(
@@ -292,7 +308,9 @@ def test_no_limit_where_too_many_rows_break_no_promise() -> None:
 
 def test_what_is_withheld_is_checked_here() -> None:
     can = replace(PACS, matches={**KINDS, "PatientID": TEXT})
-    found = made("STUDY", "PatientID=1", "StudyDate=2020", can=can, wish=Wish(withheld=frozenset({"PatientID"})))
+    found = made(
+        "STUDY", "PatientID=1", "StudyDate=2020", can=can, wish=Wish(withheld=frozenset({"PatientID"}))
+    )
     assert ways(found) == [("PatientID", Where.HERE), ("StudyDate", Where.THERE)]
     assert found.steps[0].why == "its value is not shown to a public archive"
     assert [c.keyword for ask in found.asks for c in ask.conditions] == ["StudyDate"]
@@ -300,7 +318,9 @@ def test_what_is_withheld_is_checked_here() -> None:
 
 def test_what_is_withheld_and_does_not_come_back_is_refused() -> None:
     can = replace(PACS, matches={**KINDS, "PatientID": TEXT}, returns=frozenset({"StudyDate"}))
-    found = made("STUDY", "PatientID=1", "StudyDate=2020", can=can, wish=Wish(withheld=frozenset({"PatientID"})))
+    found = made(
+        "STUDY", "PatientID=1", "StudyDate=2020", can=can, wish=Wish(withheld=frozenset({"PatientID"}))
+    )
     assert found.refusal == (
         "cannot apply PatientID: its value is not shown to a public archive, and PatientID does not come back"
     )
@@ -358,7 +378,9 @@ def test_an_attribute_in_a_sequence_is_asked_by_its_path_and_comes_back_as_the_s
 def test_an_attribute_in_a_sequence_that_never_comes_is_refused_by_name() -> None:
     for promised in (SEQUENCE, "ScheduledProcedureStepID"):
         found = made("SERIES", f"{STEP}=A", can=replace(PACS, matches={promised: TEXT}))
-        assert found.refusal.startswith(f"cannot apply {STEP}: promised there: nothing, and {SEQUENCE} does not")
+        assert found.refusal.startswith(
+            f"cannot apply {STEP}: promised there: nothing, and {SEQUENCE} does not"
+        )
 
 
 # --- always
@@ -367,7 +389,11 @@ def test_an_attribute_in_a_sequence_that_never_comes_is_refused_by_name() -> Non
 @given(st.data())
 def test_no_condition_is_ever_ignored(data: st.DataObject) -> None:
     asked = data.draw(st.lists(conditions(), max_size=4, unique_by=lambda c: c.keyword))
-    can = data.draw(capabilities(*asked)) if asked else replace(PACS, any_text=data.draw(st.sampled_from(Proof)))
+    can = (
+        data.draw(capabilities(*asked))
+        if asked
+        else replace(PACS, any_text=data.draw(st.sampled_from(Proof)))
+    )
     found = plan(Query("SERIES", *map(str, asked)), "there", can, Wish(scan=data.draw(st.booleans())))
     assert sorted(s.condition.keyword for s in found.steps) == sorted(c.keyword for c in asked)
     for step in found.steps:

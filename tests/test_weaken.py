@@ -99,7 +99,11 @@ def test_the_strongest_form_that_is_promised(text: str, kinds: set[Kind], found:
         ("AcquisitionDateTime=2020", {Kind.RANGE}, "20200101000000-20201231235959.999999"),
         ("AcquisitionDateTime=202002-", {Kind.RANGE}, "20200201000000-"),
         ("AcquisitionDateTime=-2020021510-0500", {Kind.RANGE}, "-20200215105959.999999-0500"),
-        ("AcquisitionDateTime=20200215103000.5+0100", {Kind.RANGE}, "20200215103000.500000+0100-20200215103000.599999+0100"),
+        (
+            "AcquisitionDateTime=20200215103000.5+0100",
+            {Kind.RANGE},
+            "20200215103000.500000+0100-20200215103000.599999+0100",
+        ),
         ("AcquisitionDateTime=2020", {Kind.SINGLE}, None),
     ],
 )
@@ -138,7 +142,9 @@ def test_what_says_how_to_read_a_request_is_never_matched_there(keyword: str) ->
         ("PatientName=SMITH^JOHN", "*SMITH*JOHN*"),
     ],
 )
-def test_only_plain_characters_are_sent_where_others_may_be_lost(proof: Proof, text: str, found: str | None) -> None:
+def test_only_plain_characters_are_sent_where_others_may_be_lost(
+    proof: Proof, text: str, found: str | None
+) -> None:
     assert sent(text, EVERY, any_text=proof) == found
 
 
@@ -300,7 +306,9 @@ def test_an_interval_that_is_sent_loses_nothing(data: st.DataObject) -> None:
         condition("StudyDate=" + form.format(*sorted([data.draw(day), data.draw(day)]))),
         condition("StudyTime=" + form.format(*sorted([data.draw(hour), data.draw(hour)]))),
     )
-    archive = Can(frozenset({Level.STUDY}), {"StudyDate": RANGE, "StudyTime": RANGE}, combines=data.draw(st.booleans()))
+    archive = Can(
+        frozenset({Level.STUDY}), {"StudyDate": RANGE, "StudyTime": RANGE}, combines=data.draw(st.booleans())
+    )
     forms = [f for c in asked if (f := sendable(c, asked, archive))]
     record: dict[str, Value] = {"StudyDate": data.draw(day), "StudyTime": data.draw(hour | st.none())}
     (wanted,) = joined(asked)
