@@ -19,7 +19,7 @@ PATIENT_KEYWORDS = ("Collection", "IssuerOfPatientID", "PatientID")
 
 
 def patient_key(archive: str, said: Sequence[Value]) -> Key | None:
-    """What a patient is known by, from the values of PATIENT_KEYWORDS: archive, collection, issuer, PatientID.
+    """What a patient is known by, from PATIENT_KEYWORDS: archive, collection, issuer, PatientID.
 
     None where a record does not say whose it is: dummies (`0`, `ANONYMOUS`) are nobody.
     """
@@ -48,8 +48,8 @@ Saying = tuple[Source, tuple[Value, ...]]
 class Link:
     """Why two patients are one: the tier, what joined them, and the rules' version.
 
-    Tiers: T1 equal issuer and PatientID; T1c equal PatientID in a domain declared shared; T2 a study in common;
-    T3 the user's crosswalk.
+    Tiers: T1 equal issuer and PatientID; T1c equal PatientID in a declared domain; T2 a study in common; T3 the
+    user's crosswalk.
     """
 
     tier: str
@@ -88,7 +88,7 @@ class Entity:
         return f"<{self.level.name} {self.key if isinstance(self.key, str) else '/'.join(self.key)}>"
 
     def add(self, source: Source, row: tuple[Value, ...]) -> bool:
-        """Another record of the same entity; whether it is new. An equal one of its archive is only counted."""
+        """Another record of the same entity; whether it is new. An equal one is only counted."""
         self.copies += 1
         for said, known in self._sayings:
             if known == row and said.archive == source.archive and said.keywords == source.keywords:
@@ -108,7 +108,7 @@ class Entity:
 
     @property
     def parts(self) -> tuple[Entity, ...]:
-        """Itself; or, where its records contradict each other, one entity for each archive, or each record."""
+        """Itself; or, where its records contradict each other, one entity for each archive or record."""
         if not self.stops:
             return (self,)
         groups: dict[object, list[Saying]] = {}

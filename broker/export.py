@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from broker.answer import Answer
+from broker.entity import Entity
 from broker.locations import locations
 from broker.matching import Value
-from broker.entity import Entity
 from broker.report import Report
 
 FORMAT = "imaging-broker/answer/1"

@@ -6,7 +6,7 @@
     T3   the user's crosswalk
 
 Dummy identifiers link nothing; archives on two sides of the identified / de-identified barrier are not linked
-without a declared bridge; and one contradiction (sex, birth date) inside a component of links splits it whole.
+without a declared bridge; one contradiction (sex, birth date) inside a component of links splits it whole.
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ def _fused(group: list[Entity], links: list[Link], rules: Rules) -> list[Entity]
     whole.links = tuple(sorted(set(links), key=lambda x: (x.tier, x.archives, x.by)))
     if not whole.stops:
         return [whole]
-    parts = [Entity(Level.PATIENT, p.key, p.sayings, rules, whole) for p in group]
-    return parts
+    return [Entity(Level.PATIENT, p.key, p.sayings, rules, whole) for p in group]
 
 
 def _edges(patients: Sequence[Entity], studies: Iterable[Entity], rules: Rules) -> Iterator[Edge]:

@@ -1,7 +1,7 @@
 """One global order over a merged answer, and pages that hold still.
 
-A page ends at an entity, not at a number: its cursor holds the place of the last one shown. Records that arrive
-in between neither repeat nor hide an entity, whatever archive was faster.
+A page ends at an entity, not at a number: its cursor holds the place of the last one shown. Records that
+arrive in between neither repeat nor hide an entity, whatever archive was faster.
 """
 
 from __future__ import annotations

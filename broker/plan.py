@@ -110,7 +110,7 @@ def plan(query: Query, archive: str, can: Can, wish: Wish) -> Plan:
 
 
 def _told(can: Can, wish: Wish) -> Can:
-    """An archive that drops records without a value is not asked for what it would drop, if they are wanted."""
+    """Where unknown records are wanted, an archive that drops them is not asked by what it would drop."""
     if not wish.include_unknown or can.unknowns:
         return can
     return can.without(k for k in can.matches if k not in ALWAYS_FILLED)

@@ -19,7 +19,7 @@ DUMMIES = frozenset({"", "0", "UNKNOWN", "ANONYMOUS", "ANON", "NONE", "NULL", "N
 class Rules:
     """The declared part of identity.
 
-    identified  archive -> whether its patients are known by name; archives that do not say are in neither camp
+    identified  archive -> whether its patients are known by name; who does not say is in neither camp
     bridges     pairs of archives that may be linked although one is identified and the other is not
     domains     groups of archives in which equal PatientIDs (and collections) mean the same patient
     aliases     collection name -> the name it is compared by (`LIDC-IDRI` -> `lidc_idri`)

@@ -16,9 +16,9 @@ from types import TracebackType
 
 from broker.adapter import Adapter, Closes, Learns, Page
 from broker.check import Checker
+from broker.entity import Source
 from broker.errors import ArchiveError
 from broker.matching import Value
-from broker.entity import Source
 from broker.plan import Plan, Wish, plan
 from broker.project import grouped
 from broker.query import Query

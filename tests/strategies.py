@@ -107,8 +107,8 @@ def one_near(draw: st.DrawFn, asked: Condition) -> str:
     for mark in "*?":
         meant = meant.replace(mark, draw(st.sampled_from(["", "b", "ß", "e\u0301", "^", " "])))
     if vr in values.WILD:
-        change = draw(st.sampled_from([str, str, str.swapcase, str.upper, str.lower]))
-        meant = draw(st.sampled_from(_AROUND)).format(change(meant))
+        forms = [meant, meant, meant.swapcase(), meant.upper(), meant.lower()]
+        meant = draw(st.sampled_from(_AROUND)).format(draw(st.sampled_from(forms)))
     return draw(st.sampled_from(_PADDED)).format(meant)
 
 

@@ -28,6 +28,7 @@ from catalog.keywords import Level
 
 Record = Mapping[str, Value]
 EVERY = frozenset(Kind) - {Kind.ANY_CASE}
+NUMBERS = itertools.count()
 
 
 @dataclass
@@ -54,9 +55,6 @@ class Archive:
         yield paged([r for r in self.records if self.accepts(r, ask)])
 
 
-NUMBERS = itertools.count()
-
-
 def paged(records: Sequence[Record]) -> Page:
     """Records as a page, values as they are."""
     keywords = tuple(dict.fromkeys(k for record in records for k in record))
@@ -71,7 +69,7 @@ class Exact(Archive):
 
 
 class Wrong(Exact):
-    """Promises everything and applies it wrongly: case is ignored, `%` and `_` leak, days are counted loosely."""
+    """Promises everything and applies it wrongly: case is ignored, `%` and `_` leak, dates go by the year."""
 
     def accepts(self, record: Record, ask: Ask) -> bool:
         return super().accepts(record, ask) or all(leaks(c, record.get(c.column)) for c in ask.conditions)

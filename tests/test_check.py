@@ -55,7 +55,7 @@ def test_counts_go_on_over_pages() -> None:
 
 def test_unknown_rows_come_in_pages_by_what_is_unknown() -> None:
     texts, columns = ["Modality=CT", "StationName=A"], ["StationName", "Modality"]
-    rows = [["A", "CT"], ["A", None], ["", "CT"], ["", None], ["B", None], [None, "MR"]]
+    rows: list[list[Value]] = [["A", "CT"], ["A", None], ["", "CT"], ["", None], ["B", None], [None, "MR"]]
     kept, checker = checked(archive(), texts, columns, *rows, unknown=True)
     assert kept == [
         ((), [("A", "CT")]),
@@ -120,7 +120,7 @@ DAY_AND_HOUR = ["StudyDate", "StudyTime"]
 
 def test_an_interval_is_judged_whole() -> None:
     """PS3.4 C.2.2.2.5.4."""
-    rows = [["20060706", "0510"], ["20060705", "0510"], ["20060705", None], [None, "1200"]]
+    rows: list[list[Value]] = [["20060706", "0510"], ["20060705", "0510"], ["20060705", None], [None, "1200"]]
     kept, checker = checked(archive(), INTERVAL, DAY_AND_HOUR, *rows)
     assert kept == [((), [("20060706", "0510")])]
     assert checker.unknown == {"StudyDate": 2}

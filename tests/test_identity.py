@@ -180,7 +180,7 @@ def test_patients_are_not_linked_across_the_barrier() -> None:
     assert len(patients(rows, Rules(identified={"hospital": True, "public": False}))) == 2
 
 
-VALUES = {
+VALUES: dict[str, list[str | None]] = {
     "SeriesInstanceUID": ["2.1", "2.2", "", "bad"],
     "StudyInstanceUID": ["1.1", "1.2", ""],
     "Modality": ["CT", "MR", "", None],
@@ -195,7 +195,7 @@ WORLD = st.lists(
 def told(merge: Merge) -> list[Any]:
     """What a merge says, without what has no UID."""
     return sorted(
-        (repr((e.key, e.said, e.values, e.conflicts, e.collision)) for e in merge.result() if e.uid)
+        repr((e.key, e.said, e.values, e.conflicts, e.collision)) for e in merge.result() if e.uid
     )
 
 

@@ -192,7 +192,6 @@ def test_names_are_folded_group_by_group() -> None:
 
 def test_what_can_be_searched() -> None:
     """Every VR of PS3.5 6.2 but bytes and sequences."""
-    assert values.MATCHABLE == set(
-        "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST SV TM UC UI UL UR US UT UV".split()
-    )
-    assert set("AE CS LO LT PN SH ST UC UR UT".split()) == values.WILD  # PS3.4 C.2.2.2.4
+    searched = "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST SV TM UC UI UL UR US UT UV"
+    assert " ".join(sorted(values.MATCHABLE)) == searched
+    assert " ".join(sorted(values.WILD)) == "AE CS LO LT PN SH ST UC UR UT"  # PS3.4 C.2.2.2.4

@@ -1,4 +1,4 @@
-"""What is sent of a condition: the strongest form that an archive bears, and never one that loses a record.
+"""What is sent of a condition: the strongest form that an archive bears, never one that loses a record.
 
 PS3.4 C.2.2.2 says what a condition means; `reference` here is an archive that keeps its promises to the letter.
 """

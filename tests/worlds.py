@@ -1,8 +1,8 @@
-"""Made-up worlds with known truth: how many merges are wrong, how many links are missed. `python tests/worlds.py`.
+"""Made-up worlds with known truth: wrong merges and missed links, counted. `python tests/worlds.py`.
 
-People have studies; archives hold copies of them: true copies under the same UIDs, identifiers coerced, others'
-PatientIDs used again, dummies, de-identified copies with new UIDs and shifted dates, and frauds: a known UID on
-another person's study.
+People have studies; archives hold copies of them: true copies under the same UIDs, identifiers coerced, the
+PatientIDs of others used again, dummies, de-identified copies with new UIDs and shifted dates, and frauds: a
+known UID on another person's study.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def score(records: list[Record], studies: list[Entity]) -> Score:
         mark: number
         for number, entity in enumerate(studies)
         for source, row in entity.sayings
-        for mark in [row[6]]
+        for mark in [str(row[6])]
     }
     joined = wrong = 0
     groups: defaultdict[int, list[Record]] = defaultdict(list)
@@ -212,4 +212,4 @@ def main(people: int = 2_000, seed: int = 1, show: Callable[[str], None] = print
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:3]))
+    main(int((sys.argv[1:] or ["2000"])[0]), int((sys.argv[2:] or ["1"])[0]))

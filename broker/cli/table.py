@@ -8,8 +8,8 @@ import sys
 from typing import IO
 
 from broker.answer import Answer
-from broker.export import joined
 from broker.entity import Entity
+from broker.export import joined
 from broker.safe import line
 from catalog.keywords import Level
 

@@ -25,7 +25,6 @@ from peers.orthanc import Orthanc
 from adapters.dicomweb import QIDO, DicomWeb
 from adapters.http import Http
 from broker.api import Session
-from broker.matching import truth
 from broker.query import Query
 from catalog.keywords import keyword
 from fixtures.dicom import Holding, Truth, write
@@ -104,7 +103,7 @@ def shown(found: Found | str, right: Found) -> str:
     if found == right:
         return f"{len(found)} ✓"
     wrong, lost = len(found - right), len(right - found)
-    return f"{len(found)} ({', '.join(([f'{lost} missing'] if lost else []) + ([f'{wrong} wrong'] if wrong else []))})"
+    return f"{len(found)} (" + ", ".join(f"{n} {what}" for n, what in ((lost, "missing"), (wrong, "wrong")) if n) + ")"
 
 
 async def table(packaged: Orthanc, mended: Orthanc, told: Truth) -> list[list[str]]:
@@ -128,7 +127,8 @@ def main() -> None:
         with Orthanc(folder, files) as packaged, Orthanc(folder, files, decode=True) as mended:
             rows = asyncio.run(table(packaged, mended, told))
     print(
-        "| question | true | as packaged | decoding mended | broker, as packaged | broker, mended | decided by |"
+        "| question | true | as packaged | decoding mended | broker, as packaged | broker, mended "
+        "| decided by |"
     )
     print("|---|---|---|---|---|---|---|")
     for row in rows:
