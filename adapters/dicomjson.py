@@ -6,8 +6,10 @@ that does not fit is read again record by record, and only records without a usa
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -39,31 +41,27 @@ class _Name(msgspec.Struct, gc=False):
 
 
 class Decoder:
-    """Reads replies of one archive to one question: `fields` are the columns of its pages."""
+    """Reads replies of one archive to one question: `fields` are the columns of its pages.
+
+    Attributes that are ours and not DICOM's have no tag; an archive cannot send them.
+    """
 
     def __init__(self, fields: tuple[str, ...]) -> None:
-        self.fields = fields
+        self._keys = [k for k in map(keyword, fields) if k.tag]
+        self.fields = tuple(k.name for k in self._keys)
         self._known: dict[str, str] = {}
-        self._keys = [keyword(f) for f in fields]
         self._fast = _decoder(tuple((k.tag, k.vr) for k in self._keys))
-        self._columns: list[Callable[[Iterable[Any]], list[Value]]] = [
-            functools.partial(_name_column if k.vr == "PN" else _number_column, self._known)
-            if k.vr == "PN" or k.vr in _NUMBERS
-            else functools.partial(_text_column, self._known)
-            for k in self._keys
-        ]
+        self._columns = [functools.partial(_READERS.get(k.vr, _text_column), self._known) for k in self._keys]
 
     def page(self, body: bytes) -> Page:
         """One reply as a page. Raises Malformed when it is not a list of objects at all."""
         try:
-            found = self._fast.decode(body)
+            with _undisturbed():
+                return Page(self.fields, self._rows(self._fast.decode(body)))
         except msgspec.ValidationError:
             return self._patiently(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return self._mislabelled(body)
-        except UnicodeDecodeError:
-            return self._mislabelled(body)
-        return Page(self.fields, self._rows(found))
 
     def _rows(self, found: list[Any]) -> list[tuple[Value, ...]]:
         """Column by column, for a column has one type."""
@@ -120,43 +118,64 @@ def _decoder(columns: tuple[tuple[str, str], ...]) -> msgspec.json.Decoder[list[
 
 
 def _text_column(known: dict[str, str], column: Iterable[_Text | None]) -> list[Value]:
-    """First values, repeated ones shared, so that a page of equal modalities holds one text."""
+    """Values with repeated texts shared, so that a page of equal modalities holds one text."""
     share = known.setdefault
     return [
-        None if e is None
-        else (share(v, v) if (v := e.Value[0]) is not None else "") if len(e.Value) == 1
-        else "" if not e.Value
-        else tuple(item or "" for item in e.Value)
+        share(v, v) if e is not None and len(e.Value) == 1 and (v := e.Value[0]) is not None else _rare(e)
         for e in column
-    ]  # fmt: skip
+    ]
 
 
 def _number_column(known: dict[str, str], column: Iterable[_Number | None]) -> list[Value]:
     share = known.setdefault
     return [
-        None if e is None
-        else (share(t := str(v), t) if (v := e.Value[0]) is not None else "") if len(e.Value) == 1
-        else "" if not e.Value
-        else tuple("" if item is None else str(item) for item in e.Value)
+        share(t := str(v), t)
+        if e is not None and len(e.Value) == 1 and (v := e.Value[0]) is not None
+        else _rare(e)
         for e in column
-    ]  # fmt: skip
+    ]
 
 
 def _name_column(known: dict[str, str], column: Iterable[_Name | None]) -> list[Value]:
     share = known.setdefault
     return [
-        None if e is None
-        else share(t := _joined(e.Value[0]), t) if len(e.Value) == 1
-        else "" if not e.Value
-        else tuple(_joined(item) for item in e.Value)
+        share(t := _joined(v), t)
+        if e is not None and len(e.Value) == 1 and (v := e.Value[0]) is not None
+        else _rare(e)
         for e in column
-    ]  # fmt: skip
+    ]
 
 
-def _joined(name: _Groups | None) -> str:
+_READERS: dict[str, Callable[[dict[str, str], Iterable[Any]], list[Value]]] = {
+    "PN": _name_column,
+    **dict.fromkeys(_NUMBERS, _number_column),
+}
+
+
+def _rare(element: _Text | _Number | _Name | None) -> Value:
+    """What is absent, empty, or has several values."""
+    if element is None:
+        return None
+    items = tuple(
+        _joined(v) if isinstance(v, _Groups) else "" if v is None else str(v) for v in element.Value
+    )
+    return items if len(items) > 1 else items[0] if items else ""
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without garbage collection: a page makes tens of thousands of small objects, all of them in use."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _joined(name: _Groups) -> str:
     """The component groups as DICOM writes them (PS3.5 6.2.1.2)."""
-    if name is None:
-        return ""
     if not (name.Ideographic or name.Phonetic):
         return name.Alphabetic
     return f"{name.Alphabetic}={name.Ideographic}={name.Phonetic}".rstrip("=")

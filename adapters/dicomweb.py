@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.dicomjson import Decoder
-from adapters.http import Http, Limits
+from adapters.http import Http, Limits, turn
 from adapters.qido_learn import learn
 from broker.adapter import Ask, Page
 from broker.credentials import headers
@@ -111,11 +111,12 @@ class DicomWeb:
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages until nothing new comes. Raises ArchiveError."""
         decoder = Decoder(ask.fields)
-        unique = ask.fields.index(ask.level.uid)
+        unique = decoder.fields.index(ask.level.uid)
         seen: set[object] = set()
         for number in range(self._paging.pages):
             body = await self._http.get(self._target(ask, number), ACCEPT)
-            page = Page(ask.fields, []) if body is None else decoder.page(body)
+            async with turn():
+                page = Page(decoder.fields, []) if body is None else decoder.page(body)
             fresh = {row[unique] for row in page.rows} - seen
             count = len(page.rows) + page.bad
             if page.rows and not fresh:

@@ -7,11 +7,13 @@ cookies. Status is judged before the body is read; the body is counted after dec
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
@@ -32,6 +34,21 @@ from broker.errors import (
 )
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+@contextlib.asynccontextmanager
+async def turn() -> AsyncIterator[None]:
+    """For reading one reply at a time, others having had their turn in between.
+
+    Replies of many archives come at once; read in one go they would hold the loop, and the first records
+    would come to whoever waits for them only after the last reply was read.
+    """
+    async with _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        await asyncio.sleep(0)
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 
 from broker.adapter import Page
 from broker.joint import Test, tests
@@ -30,8 +31,10 @@ class Checker:
         self.unknown: Counter[str] = Counter()
         self.broken: Counter[str] = Counter()
         self._include = include_unknown
-        self._promised = {s.condition.keyword for s in plan.steps if s.exact and not loose(s, can)}
         self._tests = tests(_seen([s.condition for s in plan.steps], can))
+        exact = {s.condition.keyword for s in plan.steps if s.exact and not loose(s, can)}
+        # what each test tells about promises: nothing, where not all of it was asked there
+        self._promised = [test.keywords if exact.issuperset(test.keywords) else () for test in self._tests]
 
     def sort(self, page: Page) -> Iterator[tuple[tuple[str, ...], Page]]:
         """The rows to keep, in pages by the keywords that are unknown in them: () first."""
@@ -39,26 +42,25 @@ class Checker:
         if all(all(column) for column in answers):
             yield (), page
             return
-        groups: dict[tuple[str, ...], list[Row]] = {(): []}
-        for row, *truths in zip(page.rows, *answers, strict=True):
-            if all(truths):
-                groups[()].append(row)
-            else:
-                self._judge(row, truths, groups)
-        for unknown, rows in groups.items():
+        judged = list(zip(*answers, strict=True))
+        piles = {truths: self._counted(truths, count) for truths, count in Counter(judged).items()}
+        kept: dict[tuple[str, ...], list[Row]] = {(): []}
+        for row, truths in zip(page.rows, judged, strict=True):
+            unknown = piles[truths]
+            if unknown is not None:
+                kept.setdefault(unknown, []).append(row)
+        for unknown, rows in kept.items():
             yield unknown, Page(page.keywords, rows)
 
-    def _judge(self, row: Row, truths: Sequence[Truth], groups: dict[tuple[str, ...], list[Row]]) -> None:
-        judged = list(zip(self._tests, truths, strict=True))
-        false = [test.keywords for test, truth in judged if truth is False]
-        if false:
-            broken = [keywords for keywords in false if self._promised.issuperset(keywords)]
-            self.broken.update(k for keywords in broken for k in keywords)
-            return
-        unknown = tuple(test.keywords[0] for test, truth in judged if truth is None)
-        self.unknown.update(unknown)
-        if self._include:
-            groups.setdefault(unknown, []).append(row)
+    def _counted(self, truths: tuple[Truth, ...], count: int) -> tuple[str, ...] | None:
+        """What is unknown in rows with these answers; None if they are dropped."""
+        if False in truths:
+            told = (names for names, truth in zip(self._promised, truths, strict=True) if truth is False)
+            self.broken.update(dict.fromkeys(chain.from_iterable(told), count))
+            return None
+        unknown = tuple(t.keywords[0] for t, truth in zip(self._tests, truths, strict=True) if truth is None)
+        self.unknown.update(dict.fromkeys(unknown, count))
+        return unknown if self._include or not unknown else None
 
 
 def _seen(conditions: list[Condition], can: Can) -> list[Condition]:

@@ -59,7 +59,7 @@ uids = st.sampled_from(["1.2", "1.2.3", "1.2.34", "1.3"])
 ages = st.sampled_from(["066Y", "066M", "003M"])
 tags = st.sampled_from(["00080060", "(0008,0060)", "00080061", "0008006a", "0008006A"])
 
-VALUES = {
+VALUES: dict[str, st.SearchStrategy[str]] = {
     **{vr: text(LETTERS) for vr in KEYWORDS},
     **{"AS": ages, "AT": tags, "DA": dates, "TM": times, "DT": stamps, "UI": uids},
     **dict.fromkeys(("DS", "IS", "US"), numbers),

@@ -1,6 +1,6 @@
 """What is sent of a condition: the strongest form that an archive bears, never one that loses a record.
 
-PS3.4 C.2.2.2 says what a condition means; `reference` here is an archive that keeps its promises to the letter.
+PS3.4 C.2.2.2 says what a condition means; `reference` is an archive that keeps its promises to the letter.
 """
 
 from __future__ import annotations
