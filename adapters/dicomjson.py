@@ -6,10 +6,8 @@ that does not fit is read again record by record, and only records without a usa
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +15,7 @@ import msgspec
 from broker.adapter import Page
 from broker.errors import Malformed
 from broker.matching import Value
+from broker.undisturbed import undisturbed
 from catalog.keywords import keyword
 
 _NUMBERS = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -56,7 +55,7 @@ class Decoder:
     def page(self, body: bytes) -> Page:
         """One reply as a page. Raises Malformed when it is not a list of objects at all."""
         try:
-            with _undisturbed():
+            with undisturbed():
                 return Page(self.fields, self._rows(self._fast.decode(body)))
         except msgspec.ValidationError:
             return self._patiently(body)
@@ -160,18 +159,6 @@ def _rare(element: _Text | _Number | _Name | None) -> Value:
         _joined(v) if isinstance(v, _Groups) else "" if v is None else str(v) for v in element.Value
     )
     return items if len(items) > 1 else items[0] if items else ""
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Without garbage collection: a page makes tens of thousands of small objects, all of them in use."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _joined(name: _Groups) -> str:

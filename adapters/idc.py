@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,7 @@ class Idc:
         self.can = IDC
         self.via = ""
         self._copy = copy
+        self._filled: frozenset[str] = frozenset()  # attributes that every series has
         self._version = _version(name)
 
     @classmethod
@@ -85,12 +87,13 @@ class Idc:
 
     async def _unknown(self, worker: _Worker, ask: Ask) -> Page:
         """No rows, but how many were left out because a condition is unknown of them."""
-        found = unknowns(ask)
-        if found is None:
-            return Page(ask.fields, [])
-        keywords, (text, values) = found
-        (counts,) = await worker.run(lambda db: db.execute(text, values).fetchall())
-        return Page(ask.fields, [], unknown=dict(zip(keywords, counts, strict=True)))
+        told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
+        found = unknowns(ask, self._filled)
+        if found is not None:
+            keywords, (text, values) = found
+            (counts,) = await worker.run(lambda db: db.execute(text, values).fetchall())
+            told |= zip(keywords, counts, strict=True)
+        return Page(ask.fields, [], unknown=told)
 
     def _open(self, stop: threading.Event) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -98,7 +101,8 @@ class Idc:
         place = idc_copy.ensure(_parquet, self._version, stop) if self._copy else None
         if place is not None:
             with contextlib.suppress(duckdb.Error):
-                db = duckdb.connect(str(place), read_only=True)
+                db = _shared(place).cursor()
+                self._filled = frozenset(name for (name,) in db.execute("FROM filled").fetchall())
                 db.execute(MACRO)
                 self.via = f"sorted copy of the IDC index {self._version}"
                 return db
@@ -107,6 +111,22 @@ class Idc:
         db.execute(MACRO)
         self.via = f"parquet of idc-index-data {self._version}"
         return db
+
+
+_OPEN: dict[tuple[object, ...], duckdb.DuckDBPyConnection] = {}
+_OPENING = threading.Lock()
+
+
+def _shared(place: Path) -> duckdb.DuckDBPyConnection:
+    """The copy, opened once in a process: opening takes longer than many a search. For cursors only."""
+    import duckdb
+
+    state = place.stat()
+    key = (os.getpid(), str(place), state.st_ino, state.st_mtime_ns)
+    with _OPENING:
+        if key not in _OPEN:
+            _OPEN[key] = duckdb.connect(str(place), read_only=True)
+        return _OPEN[key]
 
 
 def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-LAYOUT = 1
+LAYOUT = 2
 PATIENCE = 120.0  # seconds after which another process's unfinished copy is taken for dead
 
 # DICOM keyword -> expression over the wheel's index
@@ -55,7 +55,10 @@ def selection(parquet: Path) -> str:
 
 
 def build(parquet: Path, target: Path) -> None:
-    """Make the copy beside its place and move it there whole."""
+    """Make the copy beside its place and move it there whole.
+
+    Tables: `series`, and `filled`, the names of columns in which every series has a value.
+    """
     import duckdb
 
     part = target.with_suffix(f".{os.getpid()}.part")
@@ -63,6 +66,11 @@ def build(parquet: Path, target: Path) -> None:
     try:
         with duckdb.connect(str(part), config={"memory_limit": "700MB"}) as db:
             db.execute(f"CREATE TABLE series AS {selection(parquet)} ORDER BY {order}")
+            empty = ", ".join(f"count(*) FILTER (coalesce(\"{c}\", '') = '') AS \"{c}\"" for c in COLUMNS)
+            db.execute(
+                f"CREATE TABLE filled AS SELECT name FROM (UNPIVOT (SELECT {empty} FROM series) "  # noqa: S608
+                "ON COLUMNS(*) INTO NAME name VALUE empties) WHERE empties = 0"
+            )
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -53,12 +53,14 @@ def statement(ask: Ask) -> sql.Clause:
     return f"SELECT {columns} FROM {rows} WHERE {text} {tail}", values + more  # noqa: S608
 
 
-def unknowns(ask: Ask) -> tuple[list[str], sql.Clause] | None:
+def unknowns(ask: Ask, filled: frozenset[str]) -> tuple[list[str], sql.Clause] | None:
     """How many entities no condition rules out, but some leave undecided.
 
-    Keywords, and the SQL of a row with a count for each.
+    Keywords, and the SQL of a row with a count for each; None where nothing can be unknown, because every
+    attribute with a condition is always `filled`.
     """
-    doubtful = [c for c in ask.conditions if all(m.kind is not Kind.EMPTY for m in c.matches)]
+    open_ = [c for c in ask.conditions if c.keyword not in filled]
+    doubtful = [c for c in open_ if all(m.kind is not Kind.EMPTY for m in c.matches)]
     if not doubtful:
         return None
     each, values = _doubts(ask, doubtful)
@@ -72,8 +74,11 @@ def _doubts(ask: Ask, doubtful: list[Condition]) -> sql.Clause:
     empty = [f"NOT {_filled(c)}" for c in doubtful]
     if ask.level is Level.SERIES:
         columns = ", ".join(f"{e} AS u{i}" for i, e in enumerate(empty))
-        text, values = sql.where(ask.conditions, unknown=True)
-        return f"SELECT {columns} FROM series WHERE {text}", values  # noqa: S608
+        # first what is cheap: hardly any row is left for the conditions themselves
+        alone = doubtful if len(doubtful) == 1 else []
+        rest = [c for c in ask.conditions if c not in alone]
+        text, values = sql.where(rest, unknown=True)
+        return f"SELECT {columns} FROM series WHERE ({' OR '.join(empty)}) AND {text}", values  # noqa: S608
     hits = [" FILTER (hit)" if c.key.level > ask.level else "" for c in doubtful]
     columns = ", ".join(f"bool_and({e}){h} AS u{i}" for i, (e, h) in enumerate(zip(empty, hits, strict=True)))
     rows, values = _hits(Ask(ask.level, ask.conditions, unknown=True))

@@ -92,10 +92,10 @@ def search(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
 
     `query` is a Query, or a level followed by conditions as the query language writes them. Options: `at`
     (archive names or adapters; those asked by default otherwise), `limit`, `order` (as in
-    `StudyDate,-PatientID`), `after` (the `next` of an ordered answer: its next page), `fields` (further keywords to
-    return), `scan` (listing whole archives is fine), `include_unknown`, `reveal` (identifying values may be
-    shown to public archives), `config_file`. Also works where an event loop is running already, as in
-    Jupyter. Raises BadQuery or BadConfig before anything is asked; archives that fail are in the reports.
+    `StudyDate,-PatientID`), `after` (the `next` of an ordered answer: its next page), `fields` (further
+    keywords to return), `scan` (listing whole archives is fine), `include_unknown`, `reveal` (identifying
+    values may be shown to public archives), `config_file`. Also works where an event loop is running already,
+    as in Jupyter. Raises BadQuery or BadConfig before anything is asked; archives that fail are in the reports.
 
     >>> import broker
     >>> answer = broker.search("series", "Modality=CT", "BodyPartExamined=LUNG*", at=["idc"], limit=3)

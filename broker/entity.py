@@ -41,14 +41,15 @@ class Source:
     unknown: tuple[str, ...] = ()
 
 
-Saying = tuple[Source, tuple[Value, ...]]
+Row = tuple[Value, ...]
+Saying = tuple[Source, Row]
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Why two patients are one: the tier, what joined them, and the rules' version.
 
-    Tiers: T1 equal issuer and PatientID; T1c equal PatientID in a declared domain; T2 a study in common; T3 the
+    T1 equal issuer and PatientID; T1c equal PatientID in a declared domain; T2 a study in common; T3 the
     user's crosswalk.
     """
 
@@ -66,23 +67,31 @@ class Entity:
     whole  for one side of a collision: what was not fused
     """
 
-    __slots__ = ("_rules", "_sayings", "copies", "key", "level", "links", "whole")
+    __slots__ = ("_more", "_row", "_rules", "_source", "copies", "key", "level", "links", "whole")
 
-    def __init__(
-        self,
-        level: Level,
-        key: Key,
-        sayings: Iterable[Saying],
-        rules: Rules = NO_RULES,
-        whole: Entity | None = None,
-    ) -> None:
+    def __init__(self, level: Level, key: Key, source: Source, row: Row, rules: Rules = NO_RULES) -> None:
         self.level = level
         self.key = key
-        self._sayings = tuple(sayings)
-        self.copies = len(self._sayings)  # records that were joined, equal ones too
+        self.copies = 1  # records that were joined, equal ones too
         self.links: tuple[Link, ...] = ()
-        self.whole = whole
+        self.whole: Entity | None = None
+        self._source = source
+        self._row = row
+        self._more: tuple[Saying, ...] = ()  # most entities have one record, and there are many entities
         self._rules = rules
+
+    @classmethod
+    def of(cls, level: Level, key: Key, sayings: Iterable[Saying], rules: Rules) -> Entity:
+        """An entity of one record or more."""
+        (source, row), *more = sayings
+        made = cls(level, key, source, row, rules)
+        for other, line in more:
+            made.add(other, line)
+        return made
+
+    @property
+    def _sayings(self) -> tuple[Saying, ...]:
+        return ((self._source, self._row), *self._more)
 
     def __repr__(self) -> str:
         return f"<{self.level.name} {self.key if isinstance(self.key, str) else '/'.join(self.key)}>"
@@ -93,13 +102,13 @@ class Entity:
         for said, known in self._sayings:
             if known == row and said.archive == source.archive and said.keywords == source.keywords:
                 return False
-        self._sayings = (*self._sayings, (source, row))
+        self._more = (*self._more, (source, row))
         return True
 
     @property
     def stops(self) -> tuple[str, ...]:
         """Why its records must not be one: keywords that contradict, or `barrier` between archives."""
-        if len(self._sayings) < 2:
+        if not self._more:
             return ()
         records = [(source.keywords, row) for source, row in self._sayings]
         found = sorted(contradictions(self.level, records))
@@ -116,7 +125,13 @@ class Entity:
         for number, saying in enumerate(self.sayings):
             name = saying[0].archive
             groups.setdefault((name, number) if name in torn else name, []).append(saying)
-        return tuple(Entity(self.level, self.key, said, self._rules, self) for said in groups.values())
+        return tuple(self.part(self.key, said) for said in groups.values())
+
+    def part(self, key: Key, sayings: Iterable[Saying]) -> Entity:
+        """Some of its records as one side of a collision."""
+        made = Entity.of(self.level, key, sayings, self._rules)
+        made.whole = self
+        return made
 
     def _torn(self) -> frozenset[str]:
         """Archives that contradict themselves."""

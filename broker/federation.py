@@ -67,7 +67,8 @@ class File(BaseModel):
 def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Links]:
     """The archives of a federation file, only what was set, and its links.
 
-    Raises BadConfig naming file and field. The values themselves are not repeated in errors: somebody may have written a secret there.
+    Raises BadConfig naming file and field. The values themselves are not repeated in errors: somebody may have
+    written a secret there.
     """
     try:
         read = File.model_validate(raw)

@@ -15,6 +15,7 @@ from broker import values
 from broker.adapter import Page
 from broker.entity import PATIENT_KEYWORDS, Entity, Key, Source, patient_key
 from broker.rules import NO_RULES, Rules
+from broker.undisturbed import undisturbed
 from catalog.keywords import Level
 
 
@@ -39,13 +40,14 @@ class Merge:
         """Take a page in."""
         mine = self._order.setdefault((source.rank, source.archive), [])
         entities, level, rules = self.entities, self.level, self.rules
-        for key, row in zip(self._keys(page, source, len(mine)), page.rows, strict=True):
-            entity = entities.get(key)
-            if entity is None:
-                entity = entities[key] = Entity(level, key, ((source, row),), rules)
-            else:
-                entity.add(source, row)
-            mine.append(entity)
+        with undisturbed():
+            for key, row in zip(self._keys(page, source, len(mine)), page.rows, strict=True):
+                entity = entities.get(key)
+                if entity is None:
+                    entity = entities[key] = Entity(level, key, source, row, rules)
+                else:
+                    entity.add(source, row)
+                mine.append(entity)
 
     def follow(self, page: Page, source: Source) -> Iterator[tuple[Change, Entity]]:
         """Take a page in, telling what its records changed."""
@@ -68,6 +70,8 @@ class Merge:
     def wholes(self) -> list[Entity]:
         """Every entity once: archives by precedence, each in the order in which it told them."""
         ordered = [entities for _, entities in sorted(self._order.items(), key=lambda item: item[0])]
+        if len(ordered) == 1 and len(ordered[0]) == len(self.entities):
+            return list(ordered[0])
         return list({id(e): e for entities in ordered for e in entities}.values())
 
     def result(self) -> list[Entity]:
@@ -76,11 +80,17 @@ class Merge:
 
 
 def _uid_keys(page: Page, source: Source, keyword: str, start: int) -> Iterator[Key]:
+    """The UID of each row, or its archive and place."""
     column = page.keywords.index(keyword) if keyword in page.keywords else None
+    fits, longest = values.UID.fullmatch, values.UID_LENGTH
     for number, row in enumerate(page.rows, start):
         said = None if column is None else row[column]
-        uid = values.uid(said) if isinstance(said, str) else None
-        yield uid if uid is not None else (source.archive, "", str(number))
+        if isinstance(said, str):
+            uid = said if len(said) <= longest and fits(said) else values.uid(said)
+            if uid is not None:
+                yield uid
+                continue
+        yield (source.archive, "", str(number))
 
 
 def _patient_keys(page: Page, source: Source, start: int) -> Iterator[Key]:

@@ -29,7 +29,7 @@ _DT = re.compile(r"(\d{4,14})(?:\.(\d{1,6}))?([+-]\d{4})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?0*\d{1,3})?", re.ASCII)
 _AGE = re.compile(r"\d{3}[DWMY]", re.ASCII)
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 UID_LENGTH = 64
 
 Span = tuple[int, int]
@@ -48,7 +48,7 @@ def composed(value: str) -> str:
 def uid(value: str) -> str | None:
     """A UID without padding, or None if it is none (PS3.5 9.1)."""
     bare = value.rstrip("\0 ").lstrip(" ")
-    return bare if len(bare) <= UID_LENGTH and _UID.fullmatch(bare) else None
+    return bare if len(bare) <= UID_LENGTH and UID.fullmatch(bare) else None
 
 
 def parts(value: str, vr: str) -> list[str]:
