@@ -95,7 +95,7 @@ def search(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
     `StudyDate,-PatientID`), `after` (the `next` of an ordered answer: its next page), `fields` (further
     keywords to return), `scan` (listing whole archives is fine), `include_unknown`, `reveal` (identifying
     values may be shown to public archives), `config_file`. Also works where an event loop is running already,
-    as in Jupyter. Raises BadQuery or BadConfig before anything is asked; archives that fail are in the reports.
+    as in Jupyter. Raises BadQuery or BadConfig before anything is asked; what fails later is in the reports.
 
     >>> import broker
     >>> answer = broker.search("series", "Modality=CT", "BodyPartExamined=LUNG*", at=["idc"], limit=3)

@@ -67,7 +67,7 @@ class File(BaseModel):
 def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Links]:
     """The archives of a federation file, only what was set, and its links.
 
-    Raises BadConfig naming file and field. The values themselves are not repeated in errors: somebody may have
+    Raises BadConfig naming file and field. Values are not repeated in errors: somebody may have
     written a secret there.
     """
     try:
