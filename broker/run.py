@@ -140,6 +140,18 @@ class Asking:
         if made.refusal:
             report.status, report.reason, report.detail = Status.REFUSED, "condition", made.refusal
             return
+        await self._read((rank, adapter), made, wish, report, start)
+        if report.broken and not report.more and any(ask.limit for ask in made.asks):
+            # what it should not have sent took the place of what it should have: once more, without a limit
+            asks = tuple(replace(ask, limit=None) for ask in made.asks)
+            report.fetched = report.kept = 0
+            await self._read((rank, adapter), replace(made, asks=asks), wish, report, start)
+
+    async def _read(
+        self, who: tuple[int, Adapter], made: Plan, wish: Wish, report: Report, start: float
+    ) -> None:
+        """Every page of every question, checked; the report says what came of it, whatever happens."""
+        rank, adapter = who
         checker = Checker(made, adapter.can.at(made.level), wish.include_unknown)
         taker = Taker(made, wish.limit)
         try:
@@ -154,7 +166,7 @@ class Asking:
             report.unknown = {k: n for k, n in checker.unknown.items() if n}
             report.untold = [k for k in made.taken_there() if k not in checker.unknown]
             report.broken = dict(checker.broken)
-            self._distrust.note(adapter.name, checker.broken)
+            self._distrust.note(adapter.name, {k: n for k, n in report.broken.items() if n >= report.kept})
             _remarks(report)
 
     async def _plan(self, adapter: Adapter, wish: Wish) -> Plan:

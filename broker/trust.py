@@ -1,4 +1,8 @@
-"""Promises that archives broke in this process: the next plan does not build on them."""
+"""Promises that archives broke in this process: the next plan does not build on them.
+
+An archive that lets through too much, such as another case, still narrows, and what it sends is
+checked. One that lets through as many wrong records as right ones has not applied the condition.
+"""
 
 from __future__ import annotations
 

@@ -76,6 +76,18 @@ async def test_a_filter_that_is_ignored_is_a_broken_promise_and_not_trusted_agai
     assert uids(again) == uids(first)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_what_an_archive_should_not_have_sent_takes_no_place_within_a_limit(limit: int) -> None:
+    async with QidoServer(HELD, ignores_filters=True) as liar, QidoServer(HELD) as good:
+        told = [
+            await ask("studies", "StudyDate=2010-", at=[web(s.url, n, LISTS)], limit=limit)
+            for s, n in ((liar, "liar"), (good, "good"))
+        ]
+    assert [e.uid for e in told[0]] == [e.uid for e in told[1]]
+    assert len(told[0]) == limit
+    assert told[0].more
+
+
 async def test_a_server_that_repeats_its_page_is_found_out() -> None:
     async with QidoServer(HELD, ignores_offset=True) as server:
         answer = await ask("studies", at=[web(server.url, paging=Paging(size=4))])

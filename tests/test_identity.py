@@ -194,9 +194,7 @@ WORLD = st.lists(
 
 def told(merge: Merge) -> list[Any]:
     """What a merge says, without what has no UID."""
-    return sorted(
-        repr((e.key, e.said, e.values, e.conflicts, e.collision)) for e in merge.result() if e.uid
-    )
+    return sorted(repr((e.key, e.said, e.values, e.conflicts, e.collision)) for e in merge.result() if e.uid)
 
 
 @given(WORLD, st.randoms())

@@ -103,7 +103,11 @@ def shown(found: Found | str, right: Found) -> str:
     if found == right:
         return f"{len(found)} ✓"
     wrong, lost = len(found - right), len(right - found)
-    return f"{len(found)} (" + ", ".join(f"{n} {what}" for n, what in ((lost, "missing"), (wrong, "wrong")) if n) + ")"
+    return (
+        f"{len(found)} ("
+        + ", ".join(f"{n} {what}" for n, what in ((lost, "missing"), (wrong, "wrong")) if n)
+        + ")"
+    )
 
 
 async def table(packaged: Orthanc, mended: Orthanc, told: Truth) -> list[list[str]]:
