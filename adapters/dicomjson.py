@@ -6,6 +6,7 @@ that does not fit is read again record by record, and only records without a usa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,9 +15,9 @@ import msgspec
 
 from broker.adapter import Page
 from broker.errors import Malformed
-from broker.matching import Value
+from broker.matching import Item, Value
 from broker.undisturbed import undisturbed
-from catalog.keywords import keyword
+from catalog.keywords import UnknownKeyword, keyword
 
 _NUMBERS = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
 
@@ -39,6 +40,10 @@ class _Name(msgspec.Struct, gc=False):
     Value: Sequence[_Groups | None] = ()
 
 
+class _Sequence(msgspec.Struct, gc=False):
+    Value: Sequence[dict[str, Any] | None] = ()
+
+
 class Decoder:
     """Reads replies of one archive to one question: `fields` are the columns of its pages.
 
@@ -59,8 +64,12 @@ class Decoder:
                 return Page(self.fields, self._rows(self._fast.decode(body)))
         except msgspec.ValidationError:
             return self._patiently(body)
+        except RecursionError as error:
+            raise Malformed("the reply is nested too deeply", "bad_json") from error
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._mislabelled(body)
+        except ValueError:  # inside a sequence
+            return self._patiently(body)
 
     def _rows(self, found: list[Any]) -> list[tuple[Value, ...]]:
         """Column by column, for a column has one type."""
@@ -109,7 +118,7 @@ class Decoder:
 @functools.lru_cache(maxsize=64)
 def _decoder(columns: tuple[tuple[str, str], ...]) -> msgspec.json.Decoder[list[Any]]:
     """A decoder for records with these tags; every other attribute is skipped unread."""
-    types = {"PN": _Name, **dict.fromkeys(_NUMBERS, _Number)}
+    types = {"PN": _Name, "SQ": _Sequence, **dict.fromkeys(_NUMBERS, _Number)}
     fields = [(f"f{i}", types.get(vr, _Text) | None, None) for i, (_, vr) in enumerate(columns)]
     rename = {f"f{i}": tag or f"-{i}" for i, (tag, _) in enumerate(columns)}
     record = msgspec.defstruct("Record", fields, rename=rename, gc=False)
@@ -145,10 +154,35 @@ def _name_column(known: dict[str, str], column: Iterable[_Name | None]) -> list[
     ]
 
 
+def _sequence_column(known: dict[str, str], column: Iterable[_Sequence | None]) -> list[Value]:
+    del known
+    return [None if e is None else _items(e.Value) for e in column]
+
+
 _READERS: dict[str, Callable[[dict[str, str], Iterable[Any]], list[Value]]] = {
     "PN": _name_column,
+    "SQ": _sequence_column,
     **dict.fromkeys(_NUMBERS, _number_column),
 }
+
+
+def _items(given: Iterable[object]) -> Value:
+    """The items of a sequence, each as pairs of keyword and value; what has no public keyword is left out.
+
+    Raises ValueError for what is no item.
+    """
+    return tuple(_item(item) for item in given if item) or ""
+
+
+def _item(item: object) -> Item:
+    if not isinstance(item, dict):
+        raise ValueError("an item of a sequence is not an object")  # noqa: TRY004 - one kind of bad record
+    found: list[tuple[str, Value]] = []
+    for tag, element in item.items():
+        with contextlib.suppress(UnknownKeyword):
+            key = keyword(tag)
+            found.append((key.name, _lenient(element, key.vr)))
+    return tuple(found)
 
 
 def _rare(element: _Text | _Number | _Name | None) -> Value:
@@ -175,6 +209,8 @@ def _lenient(element: object, vr: str) -> Value:
     if not isinstance(element, dict):
         raise ValueError("an attribute is not an object")  # noqa: TRY004 - one kind of bad record
     given = element.get("Value") or []
+    if vr == "SQ":
+        return _items(given if isinstance(given, list) else [given])
     items = [_lenient_item(item, vr) for item in (given if isinstance(given, list) else [given])]
     return tuple(items) if len(items) > 1 else items[0] if items else ""
 

@@ -35,7 +35,9 @@ def main() -> None:
         start = time.perf_counter()
         # each in a process of its own: what one leaves behind must not slow the next
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            results.append(pool.submit(one, name, told.quick).result())
+            found = pool.submit(one, name, told.quick)
+            error = found.exception()
+        results.append(Result(name, f"FAILED: {error!r}") if error else found.result())
         took = f"({time.perf_counter() - start:.0f} s, load {machine.load()})"
         print(f"{results[-1].markdown()}\n{took}\n", flush=True)
     if not told.no_files:

@@ -50,7 +50,7 @@ def run(*, quick: bool) -> Result:
     """Warm, then as processes."""
     result = Result("idc", ABOUT)
     parquet = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
-    copy = idc_copy.ensure(parquet, str(idc_index_data.__version__), threading.Event())
+    copy = idc_copy.ensure(lambda: parquet, str(idc_index_data.__version__), threading.Event())
     if copy is None:
         raise Unavailable("the sorted copy of the IDC index cannot be made here")
     python: Path | None = None

@@ -11,8 +11,8 @@ from benchmarks.measure import Figure, Way, in_turn
 from benchmarks.processes import Helper, Unavailable, environment, versions
 from benchmarks.tables import Aim, Result, Table
 from broker.adapter import Page
-from broker.matching import Value
 from broker.entity import Source
+from broker.matching import Value
 from broker.merge import Merge
 from catalog.keywords import Level
 

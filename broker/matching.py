@@ -144,7 +144,7 @@ def pattern(text: str) -> re.Pattern[str]:
     Between two `*` the first place that fits is as good as any later one, hence the atomic groups:
     there is nothing to go back to.
     """
-    first, *rest = (_literal(part) for part in re.sub(r"\*+", "*", text).split("*"))
+    first, *rest = (_literal(part) for part in text.split("*"))
     if not rest:
         return re.compile(rf"{first}\Z", re.DOTALL)
     middle = "".join(f"(?>.*?{part})" for part in rest[:-1] if part)

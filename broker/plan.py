@@ -125,10 +125,8 @@ def _level(query: Query, can: Can) -> Level | None:
     finest = max([query.level, *(c.key.level for c in query.conditions)])
     if query.level in can.levels and (finest is query.level or _fits(query, can)):
         return query.level
-    finer = [level for level in sorted(can.levels) if level > query.level]
-    return next((level for level in finer if level >= finest), finer[-1] if finer else None) or (
-        query.level if query.level in can.levels else None
-    )
+    known = [level for level in sorted(can.levels) if level >= query.level]
+    return next((level for level in known if level >= finest), known[-1] if known else None)
 
 
 def _fits(query: Query, can: Can) -> bool:

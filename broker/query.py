@@ -69,7 +69,7 @@ def read_level(text: str | Level) -> Level:
     word = {"PATIENTS": "PATIENT", "STUDIES": "STUDY"}.get(text.upper(), text.upper())
     if word in Level.__members__:
         return Level[word]
-    if word.rstrip("S") in ("INSTANCE", "IMAGE"):
+    if word.removesuffix("S") in ("INSTANCE", "IMAGE"):
         raise BadQuery(f"level {text!r} is not searched yet: ask for patients, studies or series")
     raise BadQuery(f"unknown level {text!r}: write patients, studies or series")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import reject
+from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 
 from broker import values
@@ -11,6 +11,15 @@ from broker.matching import Value
 from broker.query import Condition, condition
 from catalog.capability import Can, Kind, Proof
 from catalog.keywords import Level
+
+# nothing here depends on the speed of a machine, or on luck
+settings.register_profile(
+    "broker",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("broker")
 
 KEYWORDS = {
     "AE": "StationAETitle",

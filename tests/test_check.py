@@ -47,6 +47,12 @@ def test_rows_are_kept_dropped_or_unknown() -> None:
     assert checker.broken == {}
 
 
+def test_unknown_rows_are_dropped_unless_they_are_wanted() -> None:
+    made = plan(Query("SERIES", "Modality=CT"), "there", archive(), Wish())
+    page = Page(("Modality",), [(None,)])
+    assert [(names, kept.rows) for names, kept in Checker(made, archive()).sort(page)] == [((), [])]
+
+
 def test_counts_go_on_over_pages() -> None:
     _, checker = checked(archive(), ["Modality=CT"], ["Modality"], [None])
     list(checker.sort(Page(("Modality",), [(None,), ("MR",)])))

@@ -73,6 +73,13 @@ def test_a_date_and_a_time_range_are_one_interval(day: Value, hour: Value, answe
 
 
 @pytest.mark.parametrize(
+    ("times", "answer"), [("00-23", True), ("000000.000001-23", UNKNOWN), ("00-235959.999998", UNKNOWN)]
+)
+def test_without_a_time_a_study_may_be_at_any_moment_of_its_day(times: str, answer: Truth) -> None:
+    assert studied("20060705", None, "20060705-20060705", times) is answer
+
+
+@pytest.mark.parametrize(
     ("dates", "times", "day", "hour", "answer"),
     [
         ("20060705-", "1000-", "20060705", "0900", False),
@@ -93,6 +100,8 @@ def test_open_intervals(dates: str, times: str, day: str, hour: str, answer: boo
         ("20060705-20060707", "1000-"),
         ("20060705-", "1000-1800"),
         ("20060705-", "-1800"),
+        ("20060705-20060707", "-1800"),
+        ("-20060707", "1000-1800"),
         ("20060705-20060707", "10"),
         ("20060706", "1000-1800"),
         ("20060705-20060706,20060707", "1000-1800"),
@@ -186,7 +195,8 @@ def test_an_empty_value_in_an_item(value: Value, answer: Truth) -> None:
 def test_without_items_an_attribute_is_empty() -> None:
     for value in (None, "", " ", ()):
         assert judged({SEQUENCE: value}, f'{STEP}=""') is True
-    assert judged({SEQUENCE: "what"}, f'{STEP}=""') is UNKNOWN
+    for value in ("what", "X"):
+        assert judged({SEQUENCE: value}, f'{STEP}=""') is UNKNOWN
 
 
 def test_a_universal_condition_asks_nothing_of_items() -> None:

@@ -70,7 +70,7 @@ def test_what_is_neither_promised_nor_comes_back_is_refused_by_name() -> None:
     found = made("STUDY", "StudyDescription=A", "AccessionNumber=B*", can=can)
     assert ways(found) == [("AccessionNumber", Where.REFUSED), ("StudyDescription", Where.THERE)]
     assert found.steps[0].sent is None
-    assert found.asks == ()
+    assert (found.archive, found.query.level, found.asks) == ("there", T, ())
     assert found.refusal == (
         "cannot apply AccessionNumber: promised there: nothing, and AccessionNumber does not come back"
     )
@@ -183,7 +183,7 @@ def test_the_level_that_keeps_every_condition(
 def test_no_level_no_question() -> None:
     found = made("SERIES", "Modality=CT", can=replace(PACS, levels=frozenset({P, T})))
     assert (found.refusal, found.steps, found.asks) == ("it has no SERIES level", (), ())
-    assert found.level is S
+    assert (found.archive, found.query, found.level) == ("there", Query("SERIES", "Modality=CT"), S)
 
 
 def test_a_relational_archive_takes_finer_conditions() -> None:
@@ -232,13 +232,16 @@ def test_series_are_asked_for_where_only_their_modality_is_promised() -> None:
 
 
 def test_a_relational_archive_takes_modality_itself() -> None:
-    found = made("STUDY", "Modality=CT", can=replace(PACS, relational=True))
+    can = replace(PACS, matches={**KINDS, "ModalitiesInStudy": TEXT}, relational=True)
+    found = made("STUDY", "Modality=CT", can=can)
     assert found.asked() == ["Modality=CT"]
     assert found.level is T
 
 
 def test_series_by_modality_stay_what_they_are() -> None:
     assert made("SERIES", "Modality=CT").asked() == ["Modality=CT"]
+    only_series = replace(PACS, levels=frozenset({S}), matches={"ModalitiesInStudy": TEXT}, lists_all=True)
+    assert made("STUDY", "Modality=CT", can=only_series).checked() == ["Modality=CT"]
     assert made("PATIENT", "Modality=CT").asked() == ["Modality=CT"]
 
 

@@ -124,7 +124,25 @@ def test_numbers_of_one_value(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "seven", "1_000", "NaN", "inf", "7-9", "0x7", "--7", "٧", "1e9999", ".", "1,5", "E5"]
+    "written",
+    [
+        "",
+        "seven",
+        "1_000",
+        "NaN",
+        "inf",
+        "7-9",
+        "0x7",
+        "--7",
+        "٧",
+        "1e9999",
+        ".",
+        "1,5",
+        "E5",
+        "X7",
+        "7X",
+        "\t7",
+    ],
 )
 def test_what_is_no_number(written: str) -> None:
     assert values.number(written) is None
@@ -140,18 +158,19 @@ def test_integers_have_no_fraction() -> None:
 def test_ages_have_three_digits_and_a_unit() -> None:
     assert [values.age(f"066{unit} ") for unit in "DWMY"] == ["066D", "066W", "066M", "066Y"]
     assert [values.age(text) for text in ("66Y", "066", "066y", "0066Y", "066 Y", "０66Y")] == [None] * 6
+    assert [values.age(text) for text in ("\t066Y", "X066Y", "066YX")] == [None] * 3
 
 
 def test_tags_in_both_spellings() -> None:
     assert values.tag("(0008,006a)") == values.tag("0008006A ") == "0008006A"
-    assert values.tag("0008") is None
-    assert values.tag("0008006G") is None
+    for bad in ("0008", "0008006G", "\t00080060", "X00080060", "00080060X"):
+        assert values.tag(bad) is None
 
 
 def test_uids_and_their_padding() -> None:
     assert values.uid("1.2.840.10008\0") == values.uid(" 1.2.840.10008 ") == "1.2.840.10008"
     assert values.uid("1" * 64) == "1" * 64
-    for bad in ("", "1" * 65, "1..2", ".1", "1.", "1.a", "1.2*", "1 .2"):
+    for bad in ("", "1" * 65, "1..2", ".1", "1.", "1.a", "1.2*", "1 .2", "\t1.2", "X1.2", "1.2X"):
         assert values.uid(bad) is None
 
 
@@ -188,6 +207,8 @@ def test_names_are_folded_group_by_group() -> None:
     assert values.name_groups("Rene\u0301") == values.name_groups("RENÉ")
     assert values.name_groups("rené") != values.name_groups("rene")
     assert values.name_groups("Straße", values.lower) == ("straße",)
+    assert values.name_groups("XAX=\tA", str) == ("XAX", "\tA")
+    assert values.folded("Σ") == values.folded("ς") == values.folded("σ") == "σ"
 
 
 def test_what_can_be_searched() -> None:
