@@ -45,8 +45,8 @@ def reports(answer: Answer, stream: IO[str], *, withheld: bool) -> None:
         print("no records: an archive that was required did not answer completely", file=stream)
         return
     kind = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series"}[answer.query.level]
-    least = "" if answer.exact else "at least "
-    more = f" of {least}{answer.total:,}; more exist" if answer.more else ""
+    total = f" of {answer.total:,}" if answer.exact else "; more exist"
+    more = total if answer.more else ""
     more += f"; next page: --after {answer.next}" if answer.next else ""
     state = "" if answer.complete else "; the answer is INCOMPLETE"
     print(f"{len(answer):,} {kind}{more}{state}", file=stream)
