@@ -17,7 +17,7 @@ from broker.adapter import Page
 from broker.errors import Malformed
 from broker.matching import Item, Value
 from broker.undisturbed import undisturbed
-from catalog.keywords import UnknownKeyword, keyword
+from catalog.keywords import Keyword, UnknownKeyword, keyword
 
 _NUMBERS = frozenset({"IS", "DS", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
 
@@ -55,7 +55,7 @@ class Decoder:
         self.fields = tuple(k.name for k in self._keys)
         self._known: dict[str, str] = {}
         self._fast = _decoder(tuple((k.tag, k.vr) for k in self._keys))
-        self._columns = [functools.partial(_READERS.get(k.vr, _text_column), self._known) for k in self._keys]
+        self._columns = [functools.partial(_reader(k), self._known) for k in self._keys]
 
     def page(self, body: bytes) -> Page:
         """One reply as a page. Raises Malformed when it is not a list of objects at all."""
@@ -157,6 +157,21 @@ def _name_column(known: dict[str, str], column: Iterable[_Name | None]) -> list[
 def _sequence_column(known: dict[str, str], column: Iterable[_Sequence | None]) -> list[Value]:
     del known
     return [None if e is None else _items(e.Value) for e in column]
+
+
+def _single_column(known: dict[str, str], column: Iterable[_Text | None]) -> list[Value]:
+    """UIDs of series, none of which comes twice: there is nothing to share."""
+    del known
+    return [
+        e.Value[0] if e is not None and len(e.Value) == 1 and e.Value[0] is not None else _rare(e)
+        for e in column
+    ]
+
+
+def _reader(key: Keyword) -> Callable[[dict[str, str], Iterable[Any]], list[Value]]:
+    if key.name == "SeriesInstanceUID":
+        return _single_column
+    return _READERS.get(key.vr, _text_column)
 
 
 _READERS: dict[str, Callable[[dict[str, str], Iterable[Any]], list[Value]]] = {

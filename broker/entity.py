@@ -106,6 +106,11 @@ class Entity:
         return True
 
     @property
+    def joined(self) -> bool:
+        """Whether it is made of more than one record that differ."""
+        return bool(self._more)
+
+    @property
     def stops(self) -> tuple[str, ...]:
         """Why its records must not be one: keywords that contradict, or `barrier` between archives."""
         if not self._more:
@@ -118,7 +123,7 @@ class Entity:
     @property
     def parts(self) -> tuple[Entity, ...]:
         """Itself; or, where its records contradict each other, one entity for each archive or record."""
-        if not self.stops:
+        if not self._more or not self.stops:
             return (self,)
         groups: dict[object, list[Saying]] = {}
         torn = self._torn()

@@ -76,7 +76,10 @@ class Merge:
 
     def result(self) -> list[Entity]:
         """The same, with both sides of every collision in its place."""
-        return [part for entity in self.wholes() for part in entity.parts]
+        with undisturbed():
+            return [
+                part for entity in self.wholes() for part in (entity.parts if entity.joined else (entity,))
+            ]
 
 
 def _uid_keys(page: Page, source: Source, keyword: str, start: int) -> Iterator[Key]:

@@ -39,6 +39,8 @@ class Rules:
 
     def any_barred(self, archives: frozenset[str]) -> bool:
         """Whether any two of these archives must not be linked."""
+        if not self.identified:
+            return False
         return any(self.barred(a, b) for a, b in combinations(sorted(archives), 2))
 
     def collection(self, name: str) -> str:

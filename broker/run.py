@@ -74,6 +74,7 @@ class Asking:
         self._distrust = distrust or Distrust()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(WAITING)
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting = asyncio.Lock()
         self._open: dict[int, Report] = {}
         self._end = 0.0
 
@@ -118,6 +119,8 @@ class Asking:
         start = time.perf_counter()
         try:
             async with asyncio.timeout_at(self._end):
+                async with self._starting:  # one after the other, so that the first request leaves at once
+                    await asyncio.sleep(0)
                 await self._conversation(rank, adapter, wish, report, start)
         except TimeoutError:
             _failed(report, "timeout", f"no complete answer within {self._timeout:g} s")
