@@ -62,6 +62,7 @@ QIDO = Can(
     any_case_pn=Proof.OPEN,
     own_level=COMPUTED | frozenset(OURS),
     stars=3,
+    cite="PS3.18 table 10.6.1-5",
 )
 
 
@@ -171,7 +172,7 @@ def _can(name: str, options: dict[str, Any]) -> Can:
     can = replace(QIDO, lists_all=bool(options.pop("lists_all", False)))
     can = replace(can, any_text=_proof(options, "any_text"), any_case_pn=_proof(options, "any_case_pn"))
     if "matches" in options:
-        can = replace(can, matches=_matches(name, options.pop("matches")))
+        can = replace(can, matches=_matches(name, options.pop("matches")), cite="the federation file")
     return can.without(options.pop("never_ask", ()))
 
 

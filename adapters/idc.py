@@ -44,6 +44,7 @@ IDC = Can(
     stars=3,
     own_level=_COMPUTED,
     unknowns=True,
+    cite="the index, by SQL",
 )
 
 

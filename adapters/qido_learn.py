@@ -29,7 +29,7 @@ async def learn(http: Http, can: Can) -> Can:
         can = replace(can, any_text=await _decodes(http, uids[0]))
     if can.any_case_pn is Proof.OPEN:
         can = replace(can, any_case_pn=await _any_case(http, rows))
-    return can
+    return replace(can, cite=f"{can.cite}; a self-test just now")
 
 
 async def _decodes(http: Http, uid: str) -> Proof:

@@ -159,12 +159,13 @@ def _step(c: Condition, among: tuple[Condition, ...], can: Can, withheld: frozen
         return Step(c, Where.THERE, c, "matches everything")
     sent, back = sendable(c, among, can), can.gives(c.column)
     kinds = ", ".join(sorted(k.value for k in can.kinds(c.keyword))) or "nothing"
+    kinds += f" ({can.cite})" if can.cite and can.kinds(c.keyword) else ""
     if sent == c:
         return Step(c, Where.THERE, sent, f"promised: {kinds}" + ("" if back else "; taken at its word"))
     hidden = "its value is not shown to a public archive" if c.keyword in withheld else ""
     promised = hidden or f"promised there: {kinds}"
     if back:
-        return Step(c, Where.HERE, sent, "a weaker form is asked there" if sent else promised)
+        return Step(c, Where.HERE, sent, f"a weaker form is asked there; {promised}" if sent else promised)
     return Step(c, Where.REFUSED, None, f"{promised}, and {c.column} does not come back")
 
 

@@ -53,6 +53,7 @@ class Can:
     lists        how many values one request may hold in an any-of list
     stars        how many `*` a wildcard value may hold, or None
     unknowns     whether it can tell of records that leave a condition undecided: how many, and which
+    cite         on what the promises rest: a clause, a probe at a date, the federation file
     own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
     """
 
@@ -68,6 +69,7 @@ class Can:
     stars: int | None = None
     own_level: frozenset[str] = frozenset()
     unknowns: bool = False
+    cite: str = ""
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
         """The kinds of matching promised for a keyword."""

@@ -9,7 +9,7 @@ from strategies import KEYWORDS, conditions, near
 
 from broker.errors import BadQuery
 from broker.matching import Column, Memo, Truth, Value, compiled, pattern, truth
-from broker.periods import spelled
+from broker.periods import spelled, within
 from broker.query import Condition, condition
 from catalog.capability import Kind
 
@@ -119,6 +119,13 @@ def test_one_of_several_values_suffices() -> None:
     assert truth("ModalitiesInStudy", "MR,CT", record) is True
     assert truth("ModalitiesInStudy", "P*", record) is True
     assert truth("ModalitiesInStudy", "PT", "CT\\PT") is True
+
+
+def test_text_may_hold_a_backslash() -> None:
+    """PS3.5 6.4: LT, ST, UT and UR have one value."""
+    assert truth("PatientComments", "a\\b", "a\\b") is True
+    assert truth("PatientComments", "a\\b", ("x", "a\\b")) is True
+    assert truth("PatientComments", "b", "a\\b") is False
 
 
 def test_unknown_among_several_values() -> None:
@@ -272,6 +279,7 @@ def test_contains_knows_no_wildcards_and_keeps_inner_spaces() -> None:
         ("STRA??E", "Straße", True),
         ("GROS*", "Groß", True),
         ("ß?E", "ßßE", True),
+        ("A=ß?E", "a=ßßE", True),
         ("A^B^?", "A^B", False),
         ("A^B^??", "A^B", False),
         ("ΝΙΚΟΣ", "νικος", True),
@@ -368,6 +376,8 @@ def test_times(query: str, record: str, answer: Truth) -> None:
         # without one, nobody knows the time zone
         ("2020010112+0200", "2020010112", UNKNOWN),
         ("2020010112", "2020010112+0200", UNKNOWN),
+        ("2020010100+0000-", "2020010105", UNKNOWN),
+        ("-2020010100+0000", "2019123120", UNKNOWN),
         ("2020+0000", "20200615", True),
         ("2020+0000", "20210101", UNKNOWN),
         ("2020+0000", "20210103", False),
@@ -378,6 +388,18 @@ def test_times(query: str, record: str, answer: Truth) -> None:
 )
 def test_date_times(query: str, record: str, answer: Truth) -> None:
     assert truth("AcquisitionDateTime", query, record) is answer
+
+
+@pytest.mark.parametrize(
+    ("limits", "answer"),
+    [
+        *(((0, 9), True), ((0, 10), True), ((None, 9), True), ((0, None), True), ((None, None), True)),
+        *(((1, 10), None), ((0, 8), None), ((9, 20), None), ((-9, 0), None), ((3, 4), None)),
+        *(((10, 20), False), ((-9, -1), False), ((10, None), False), ((None, -1), False)),
+    ],
+)
+def test_a_period_inside_across_and_outside(limits: tuple[int | None, int | None], answer: Truth) -> None:
+    assert within((0, 9), limits) is answer
 
 
 # --- numbers: CP-2305

@@ -61,7 +61,8 @@ def test_what_is_not_promised_but_comes_back_is_checked_here() -> None:
 def test_a_weaker_form_is_sent_and_the_whole_checked_here() -> None:
     found = made("STUDY", "StudyDescription~1 2")
     (step,) = found.steps
-    assert (step.where, step.why) == (Where.HERE, "a weaker form is asked there")
+    assert step.where is Where.HERE
+    assert step.why.startswith("a weaker form is asked there; promised there: ")
     assert (found.asked(), found.checked()) == (["StudyDescription=*1 2*"], ["StudyDescription~1 2"])
 
 
@@ -416,3 +417,11 @@ def sent_of(steps: Iterable[object]) -> set[str]:
     """The keywords that are sent."""
     sent = [getattr(s, "sent", None) for s in steps]
     return {c.keyword for c in sent if c is not None and not c.universal}
+
+
+def test_a_promise_is_shown_with_what_it_rests_on() -> None:
+    asked = Query("STUDY", "StudyDate=2010-", "StationName=A")
+    can = replace(PACS, matches={"StudyDate": frozenset({Kind.RANGE})}, cite="a probe of 2026-11-23")
+    here, there = plan(asked, "x", can, Wish()).steps
+    assert here.why == "promised there: nothing"
+    assert there.why == "promised: range (a probe of 2026-11-23)"

@@ -58,6 +58,8 @@ def refused(text: str) -> str:
         ("StudyDescription=%_[.]", [(S, "%_[.]")]),
         ("PatientComments= x ", [(S, " x")]),
         ("PatientComments=a\\b", [(S, "a\\b")]),
+        ("PatientComments=aXb", [(S, "aXb")]),
+        ("PatientComments= *", [(W, " *")]),
         ("PatientComments=a\nb", [(S, "a\nb")]),
         ("DataURL=https://x/a?b=c\\d", [(W, "https://x/a?b=c\\d")]),
         ("SeriesNumber=007", [(S, "007")]),
@@ -138,7 +140,7 @@ def test_an_empty_element_in_a_list_of_uids_is_not_universal() -> None:
     assert "leave it out" in refused("StudyInstanceUID=\\")
 
 
-@pytest.mark.parametrize("value", ["1.2*", "1.2?", "1..2", "1.2a", "1" * 65, "1.2.3\\x"])
+@pytest.mark.parametrize("value", ["1.2*", "1.2?", "1..2", "1.2a", "1" * 65, "1.2.3\\X"])
 def test_what_is_no_uid(value: str) -> None:
     assert refused(f"StudyInstanceUID={value}").startswith("StudyInstanceUID=")
 
@@ -228,7 +230,7 @@ def test_the_ends_of_ranges() -> None:
     ],
 )
 def test_a_reversed_range_is_refused(text: str) -> None:
-    assert "the range is reversed" in refused(text)
+    assert refused(text) == f"{text}: the range is reversed"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,12 @@ def test_a_reversed_range_is_refused(text: str) -> None:
             "StudyDate=-",
             "StudyDate=20200101--",
         ),
-        *("StudyDate=20200101-20200102-20200103", "StudyDate=yesterday", "StudyDate=2020 01"),
+        *(
+            "StudyDate=20200101-20200102-20200103",
+            "StudyDate=yesterday",
+            "StudyDate=2020 01",
+            "StudyDate=2020X-2021",
+        ),
         *(
             "StudyTime=25",
             "StudyTime=-",
@@ -255,7 +262,13 @@ def test_a_reversed_range_is_refused(text: str) -> None:
 def test_what_is_no_date_or_time(text: str) -> None:
     keyword, _, value = text.partition("=")
     assert f"{keyword}={value}: not a " in refused(text)
-    assert "; write " in refused(text)
+    assert "; write YYYY" in refused(text) or "; write HHMMSS" in refused(text)
+
+
+def test_what_to_write_instead() -> None:
+    assert refused("StudyDate=soon") == (
+        "StudyDate=soon: not a DA value; write YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD- or -YYYYMMDD"
+    )
 
 
 def test_ends_with_and_without_an_offset_cannot_be_compared() -> None:
@@ -301,11 +314,13 @@ def test_control_characters_are_refused(value: str) -> None:
 def test_text_may_have_lines_but_no_other_controls() -> None:
     assert read("PatientComments=a\r\n\t\fb") == [(S, "a\r\n\t\fb")]
     assert "control character" in refused("PatientComments=a\x1bb")
+    assert "control character" in refused("PatientComments=\0a")
     assert "control character" in refused("PatientComments=a\0b")
 
 
 def test_half_a_character_is_refused() -> None:
-    assert "not valid Unicode" in refused("PatientName=\udcff")
+    for half in "\ud800\udcff\udfff":
+        assert "not valid Unicode" in refused(f"PatientName={half}")
 
 
 def test_backslashes_separate_and_are_no_part_of_a_value() -> None:

@@ -38,7 +38,17 @@ def test_a_date_or_a_part_of_one(written: str, span: values.Span) -> None:
     "written",
     [
         *("", "20190229", "20200631", "20201301", "20200001", "20200100", "202013", "202000", "00000101"),
-        *("2020.06-22", "2020.0622", "20", "2020062", "202006222", "2020*", "today", "２０２００６２２"),
+        *(
+            "2020.06-22",
+            "2020.0622",
+            "20",
+            "2020062",
+            "202006222",
+            "2020*",
+            "X2020",
+            "\t2020",
+            "２０２００６２２",
+        ),
     ],
 )
 def test_what_is_no_date(written: str) -> None:
@@ -67,7 +77,21 @@ def test_a_time_is_a_period(written: str, span: values.Span) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "1", "24", "2400", "1060", "101561", "10153", "1015.5", "101530.", "101530.1234567", "-10"],
+    [
+        "",
+        "1",
+        "24",
+        "2400",
+        "1060",
+        "101561",
+        "10153",
+        "1015.5",
+        "101530.",
+        "101530.1234567",
+        "-10",
+        "X10",
+        "\t10",
+    ],
 )
 def test_what_is_no_time(written: str) -> None:
     assert values.time(written) is None
@@ -100,7 +124,14 @@ def test_a_date_time_is_a_period_and_its_offset_counts(written: str, first: int,
     "written",
     [
         *("", "20201301", "20200101102", "2020.5", "202001011015.5", "2020010125", "2020010110+02"),
-        *("2020010110+1401", "2020010110-1201", "2020010110+0260", "20200101101530.1234567"),
+        *(
+            "2020010110+1401",
+            "2020010110-1201",
+            "2020010110+0260",
+            "20200101101530.1234567",
+            "X2020",
+            "\t2020",
+        ),
     ],
 )
 def test_what_is_no_date_time(written: str) -> None:
@@ -111,7 +142,8 @@ def test_whether_a_date_time_has_an_offset() -> None:
     assert values.zoned("2020010110+0000")
     assert values.zoned("2020010110-0500 ")
     assert not values.zoned("2020010110")
-    assert not values.zoned("nonsense+0200")
+    for text in ("nonsense+0200", "X2020+0200", "\t2020+0200"):
+        assert not values.zoned(text)
 
 
 def test_moments_go_on_over_midnight() -> None:
@@ -178,6 +210,7 @@ def test_spaces_before_a_value_count_only_in_text() -> None:
     """PS3.5 6.2: LT, ST and UT keep leading spaces, nothing keeps trailing ones."""
     for vr in ("LT", "ST", "UT"):
         assert values.text(" a \0", vr) == " a"
+        assert values.text(" X \0", vr) == " X"
     for vr in ("LO", "SH", "CS", "AE", "PN", "UC", "UR"):
         assert values.text(" a \0", vr) == "a"
 
@@ -192,6 +225,7 @@ def test_backslashes_separate_values_where_none_can_hold_one() -> None:
     for vr in ("LT", "ST", "UT", "UR"):
         assert values.parts("a\\b", vr) == ["a\\b"]
     assert values.parts(" \0", "LO") == []
+    assert values.parts("X", "LO") == values.parts("X", "PN") == ["X"]
 
 
 def test_a_name_of_separators_is_empty() -> None:
