@@ -248,6 +248,8 @@ def test_a_reversed_range_is_refused(text: str) -> None:
             "StudyDate=yesterday",
             "StudyDate=2020 01",
             "StudyDate=2020X-2021",
+            "StudyDate=2020-X2021",
+            "StudyDate=2020-01-2020-02",
         ),
         *(
             "StudyTime=25",

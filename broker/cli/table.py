@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
+import shutil
 import sys
 from typing import IO
 
@@ -36,41 +36,79 @@ _HEADS = {
     "archives": "Archives",
 }
 _WIDE = 400  # columns where no terminal sets a width: nothing is folded in a pipe
+_FOLDED = 24  # columns that a long text needs at least
+_SPARE = (
+    "StudyInstanceUID",
+    "NumberOfSeriesRelatedInstances",
+    "NumberOfStudyRelatedSeries",
+    "BodyPartExamined",
+    "StudyDate",
+    "License",
+)
 
 
 def write(answer: Answer, stream: IO[bytes], columns: tuple[str, ...]) -> None:
-    """The table; columns that no archive filled are left out."""
+    """The table; columns that no archive filled are left out, and on a narrow terminal some more, by name."""
     if not answer.entities:
         return
+    terminal = sys.stdout.isatty() and stream is sys.stdout.buffer
+    width = shutil.get_terminal_size((120, 24)).columns if terminal else _WIDE
+    cells = {c: [_shown(e, c) for e in answer.entities] for c in columns}
+    filled = {c: own for c, own in cells.items() if any(own)}
+    shown = _fitted(filled, width, usual=columns in USUAL.values())
+    lines = [row.rstrip() for row in _drawn(shown, width, terminal).splitlines()]
+    stream.write("".join(f"{row}\n" for row in lines if row).encode())
+    hidden = [_HEADS.get(c, c) for c in filled if c not in shown]
+    if hidden:
+        stream.write(
+            f"(no room for {', '.join(hidden)}: widen the terminal, or choose with --columns)\n".encode()
+        )
+
+
+def _drawn(shown: dict[str, list[str]], width: int, terminal: bool) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    rows = [[_shown(e, c) for c in columns] for e in answer.entities]
-    filled = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for i in filled:
-        name = columns[i]
-        uid = name.endswith("UID")
+    for name in shown:
+        head, number = _HEADS.get(name, name), _HEADS.get(name) in ("Images", "Series", "Studies")
         made.add_column(
-            _HEADS.get(name, name), no_wrap=uid or not _long(name), overflow="ellipsis" if uid else "fold",
-            justify="right" if _HEADS.get(name) in ("Images", "Series", "Studies") else "left",
-        )  # fmt: skip
-    for row in rows:
-        made.add_row(*(Text(row[i]) for i in filled))
-    terminal = sys.stdout.isatty() and stream is sys.stdout.buffer
+            head,
+            no_wrap=not _long(name),
+            min_width=12 if _long(name) else None,
+            overflow="fold",
+            justify="right" if number else "left",
+        )
+    for row in zip(*shown.values(), strict=True):
+        made.add_row(*map(Text, row))
     text = io.StringIO()
-    width = None if terminal else int(os.environ.get("COLUMNS", _WIDE))
-    Console(file=text, width=width or _terminal_width(), force_terminal=terminal, highlight=False).print(made)
-    lines = (row.rstrip() for row in text.getvalue().splitlines())
-    stream.write("".join(f"{row}\n" for row in lines if row).encode())
+    Console(file=text, width=width, force_terminal=terminal, highlight=False).print(made)
+    return text.getvalue()
 
 
-def _terminal_width() -> int:
-    import shutil
+def _fitted(cells: dict[str, list[str]], width: int, usual: bool) -> dict[str, list[str]]:
+    """Where they are too wide: UIDs by their ends, then without the columns that are missed least."""
+    if _room(cells) <= width:
+        return cells
+    shown = {c: [_ends(v) for v in own] if c.endswith("UID") else own for c, own in cells.items()}
+    spare = [c for c in _SPARE if c != "StudyInstanceUID" or "SeriesInstanceUID" in cells]
+    for name in spare if usual else ():
+        if _room(shown) > width and len(shown) > 3:
+            shown.pop(name, None)
+    return shown
 
-    return shutil.get_terminal_size((120, 24)).columns
+
+def _room(cells: dict[str, list[str]]) -> int:
+    """Columns of a terminal that a table takes; long texts may be folded."""
+    widths = ((c, max(map(len, [_HEADS.get(c, c), *own]))) for c, own in cells.items())
+    return sum((min(w, _FOLDED) if _long(c) else w) + 3 for c, w in widths)
+
+
+def _ends(uid: str) -> str:
+    """A UID by its beginning and its end, which is what tells it from others."""
+    return uid if len(uid) <= 20 else f"{uid[:6]}…{uid[-12:]}"
 
 
 def _long(name: str) -> bool:

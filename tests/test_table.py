@@ -1,0 +1,36 @@
+"""The table fits where it is shown: shorter UIDs first, then fewer columns, each named."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.cli.table import USUAL, _fitted, _room
+from catalog.keywords import Level
+
+UID = "1.3.6.1.4.1.14519.5.2.1.6834.5010.46520568912698505218429361"
+CELLS = {
+    Level.SERIES: {c: [UID if c.endswith("UID") else "x" * 12] for c in USUAL[Level.SERIES]},
+    Level.STUDY: {c: [UID if c.endswith("UID") else "x" * 12] for c in USUAL[Level.STUDY]},
+}
+
+
+@pytest.mark.parametrize("level", CELLS)
+@pytest.mark.parametrize("width", [400, 200, 160, 120, 100])
+def test_it_fits_and_keeps_what_names_the_row(level: Level, width: int) -> None:
+    cells = CELLS[level]
+    shown = _fitted(cells, width, usual=True)
+    assert _room(shown) <= width or len(shown) <= 5
+    assert level.uid in shown
+    assert all(v == cells[c] or c.endswith("UID") for c, v in shown.items())
+
+
+def test_uids_keep_their_ends_and_wide_places_keep_everything() -> None:
+    cells = CELLS[Level.SERIES]
+    assert _fitted(cells, 400, usual=True) == cells
+    short = _fitted(cells, 200, usual=True)["SeriesInstanceUID"][0]
+    assert UID.startswith(short.split("…")[0])
+    assert UID.endswith(short.split("…")[1])
+
+
+def test_columns_that_were_chosen_all_stay() -> None:
+    assert list(_fitted(CELLS[Level.SERIES], 60, usual=False)) == list(USUAL[Level.SERIES])
