@@ -5,7 +5,6 @@ A false merge is the worst failure, so a single contradiction stops a fusion who
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -23,10 +22,24 @@ HARD: dict[Level, tuple[str, ...]] = {
 }
 
 
-@functools.lru_cache(maxsize=1024)
-def _pairs(level: Level, one: tuple[str, ...], other: tuple[str, ...]) -> tuple[tuple[str, int, int], ...]:
-    """Where two kinds of rows hold what must agree: keyword and both columns."""
-    return tuple((k, one.index(k), other.index(k)) for k in HARD[level] if k in one and k in other)
+Pairs = tuple[tuple[str, int, int], ...]
+_SEEN: dict[tuple[Level, int, int], tuple[tuple[str, ...], tuple[str, ...], Pairs]] = {}
+
+
+def _pairs(level: Level, one: tuple[str, ...], other: tuple[str, ...]) -> Pairs:
+    """Where two kinds of rows hold what must agree: keyword and both columns.
+
+    Remembered by the identity of the columns, which all rows of an archive share: to hash them for every pair
+    of records would take longer than to compare the records.
+    """
+    key = (level, id(one), id(other))
+    known = _SEEN.get(key)
+    if known is None or known[0] is not one or known[1] is not other:
+        if len(_SEEN) > 1024:
+            _SEEN.clear()
+        pairs = tuple((k, one.index(k), other.index(k)) for k in HARD[level] if k in one and k in other)
+        known = _SEEN[key] = (one, other, pairs)
+    return known[2]
 
 
 def hard_conflicts(
