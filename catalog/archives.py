@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Archive:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@functools.cache
 def shipped() -> dict[str, Mapping[str, Any]]:
     """The archives that come with the broker: name -> the fields of an `Archive`."""
     text = resources.files("catalog").joinpath("data/archives.toml").read_text(encoding="utf-8")
