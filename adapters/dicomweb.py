@@ -60,7 +60,8 @@ QIDO = Can(
     matches=STANDARD,
     any_text=Proof.OPEN,
     any_case_pn=Proof.OPEN,
-    own_level=COMPUTED | frozenset(OURS),
+    own_level=COMPUTED,
+    absent=frozenset(OURS),
     stars=3,
     cite="PS3.18 table 10.6.1-5",
 )

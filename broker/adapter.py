@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from broker.matching import Value
+from broker.matching import Item, Value
 from broker.query import Condition
 from catalog.capability import Can
 from catalog.keywords import Level
@@ -62,13 +62,21 @@ class Page:
 
 
 def as_value(given: object) -> Value:
-    """Any plain value as the text, or texts, that DICOM would write."""
+    """Any plain value as the text, or texts, that DICOM would write; mappings as the items of a sequence."""
     if given is None or isinstance(given, str):
         return given
+    if isinstance(given, Mapping):
+        return (_item(given),)
     if isinstance(given, list | tuple):
+        if given and all(isinstance(item, Mapping) for item in given):
+            return tuple(_item(item) for item in given)
         items = ["" if item is None else str(item) for item in given]
         return items[0] if len(items) == 1 else tuple(items) or ""
     return str(given)
+
+
+def _item(given: Mapping[str, object]) -> Item:
+    return tuple((keyword, as_value(value)) for keyword, value in given.items())
 
 
 @runtime_checkable

@@ -144,8 +144,9 @@ class Asking:
             report.status, report.reason, report.detail = Status.REFUSED, "condition", made.refusal
             return
         await self._read((rank, adapter), made, wish, report, start)
-        if report.broken and not report.more and any(ask.limit for ask in made.asks):
-            # what it should not have sent took the place of what it should have: once more, without a limit
+        full = any(ask.limit and report.fetched >= ask.limit for ask in made.asks)
+        if full and not report.more and report.kept < report.fetched:
+            # what is not kept took the place of what would be: once more, without a limit
             asks = tuple(replace(ask, limit=None) for ask in made.asks)
             report.fetched = report.kept = 0
             await self._read((rank, adapter), replace(made, asks=asks), wish, report, start)

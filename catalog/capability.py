@@ -43,7 +43,7 @@ class Can:
 
     levels       levels at which it answers
     matches      keyword -> kinds of matching it performs; a keyword that is missing is not matched there
-    returns      keywords it returns, or None for "whatever it is asked for"
+    returns      keywords it returns, or None for "whatever it is asked for", except those that are `absent`
     lists_all    whether listing everything is acceptable when no condition can be asked there
     any_text     whether values outside A-Z a-z 0-9 . - _ * survive the way to the archive
     any_case_pn  whether person names match in any case there, as DICOM permits and people expect
@@ -69,6 +69,7 @@ class Can:
     stars: int | None = None
     own_level: frozenset[str] = frozenset()
     unknowns: bool = False
+    absent: frozenset[str] = frozenset()
     cite: str = ""
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
@@ -77,7 +78,7 @@ class Can:
 
     def gives(self, keyword: str) -> bool:
         """Whether records come back with this keyword."""
-        return self.returns is None or keyword in self.returns
+        return keyword not in self.absent and (self.returns is None or keyword in self.returns)
 
     def hopeful(self) -> Can:
         """The same, as it would be if everything that is still open turned out well."""
@@ -88,10 +89,7 @@ class Can:
     def at(self, level: Level) -> Can:
         """The same, as it holds for questions of one level."""
         gone = {k for k in self.own_level if k in USUAL and USUAL[k].level is not level}
-        if not gone:
-            return self
-        returns = frozenset(USUAL) if self.returns is None else self.returns
-        return replace(self.without(gone), returns=returns - gone)
+        return replace(self.without(gone), absent=self.absent | gone) if gone else self
 
     def without(self, keywords: Iterable[str]) -> Can:
         """The same, no longer trusted to match these keywords."""

@@ -227,3 +227,14 @@ async def test_the_request_shown_is_the_request_sent() -> None:
         shown = Session(Query("studies", "StudyDate=2010-"), at=[archive]).explain()[0].requests[0]
         await ask("studies", "StudyDate=2010-", at=[archive])
     assert shown.endswith(server.requests[0])
+
+
+async def test_any_dicom_attribute_can_be_asked_for_and_what_is_ours_is_refused_by_name() -> None:
+    async with QidoServer(HELD) as server:
+        shown = web(server.url, can=LISTS)
+        answer = await ask("series", "EchoTime=1", at=[shown])
+        assert answer.complete
+        assert report_of(answer, "web").unknown == {"EchoTime": len(SERIES)}
+        refused = await ask("series", "License=CC BY*", at=[shown])
+    assert report_of(refused, "web").status is Status.REFUSED
+    assert "License" in report_of(refused, "web").detail

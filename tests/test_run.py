@@ -17,7 +17,7 @@ from broker.adapter import Ask, Page
 from broker.errors import Limited, Unreachable
 from broker.report import Status
 from broker.run import Done, Records
-from catalog.capability import Can
+from catalog.capability import Can, Kind
 from catalog.keywords import Level
 
 STUDIES = [
@@ -184,3 +184,36 @@ async def test_series_are_grouped_where_studies_are_asked_and_the_report_says_so
     assert report_of(answer, "series-only").level == "SERIES"
     assert all("Modality" not in e.values for e in answer)
     assert len((await ask("studies", at=[archive], limit=2)).entities) == 2
+
+
+async def test_unknown_records_take_no_place_within_a_limit() -> None:
+    """PS3.4 C.2.2.1.2 permits an archive to send records that have no value to judge."""
+    nameless = [{"StudyInstanceUID": f"9.{i}", "PatientID": ""} for i in range(5)]
+
+    class Permissive(Scripted):
+        async def find(self, ask: Ask) -> AsyncIterator[Page]:
+            rows = [*nameless, *STUDIES]
+            yield Page.of(rows[: ask.limit])
+
+    can = Can(frozenset({Level.STUDY}), {"PatientID": frozenset({Kind.WILDCARD})})
+    answer = await ask("studies", "PatientID=1*", at=[Permissive("permissive", can=can)], limit=5)
+    assert [e.first("PatientID") for e in answer] == ["1", "10", "11", "12", "13"]
+    assert answer.more
+    assert report_of(answer, "permissive").unknown == {"PatientID": 5}
+
+
+async def test_items_of_a_sequence_given_in_python() -> None:
+    steps = [
+        {"ScheduledProcedureStepID": "S1"},
+        {"ScheduledProcedureStepID": "S2", "RequestedProcedureID": "R2"},
+    ]
+    rows: list[dict[str, Any]] = [
+        {"SeriesInstanceUID": "1.1", "RequestAttributesSequence": steps},
+        {"SeriesInstanceUID": "1.2"},
+    ]
+    path = "RequestAttributesSequence."
+    both = [f"{path}ScheduledProcedureStepID=S2", f"{path}RequestedProcedureID=R2"]
+    answer = await ask("series", *both, at=[Rows("mine", rows, Level.SERIES)])
+    assert [e.uid for e in answer] == ["1.1"]
+    crossed = [f"{path}ScheduledProcedureStepID=S1", f"{path}RequestedProcedureID=R2"]
+    assert len(await ask("series", *crossed, at=[Rows("mine", rows, Level.SERIES)])) == 0
