@@ -11,6 +11,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakKeyDictionary
@@ -75,6 +76,8 @@ class Http:
         parts = urlsplit(self.base)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadConfig(f"not an HTTP address: {self.base!r}")
+        if self.ca_file is not None and not Path(self.ca_file).is_file():
+            raise BadConfig(f"no file of certificates {self.ca_file}")
         if self.headers and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise BadConfig(f"credentials would travel in the clear to {parts.hostname}: use https")
 

@@ -18,7 +18,7 @@ from broker.plan import Wish
 from broker.privacy import withheld
 from broker.query import Query
 from broker.registry import adapter_for
-from broker.run import Asking, Event, close
+from broker.run import Asking, Event
 from broker.trust import Distrust
 from catalog.archives import Archive
 from catalog.keywords import UnknownKeyword, keyword
@@ -76,11 +76,8 @@ class Session:
     async def answer(self, timeout: float = TIMEOUT, watch: Callable[[Event], None] | None = None) -> Answer:
         """Ask, and collect everything."""
         collector = Collector(self.window, self.rules)
-        try:
-            async with self.asking(timeout) as events:
-                return await collector.collect(events, self.names, watch)
-        finally:
-            await close(self.adapters)
+        async with self.asking(timeout) as events:
+            return await collector.collect(events, self.names, watch)
 
     def explain(self) -> list[Explanation]:
         """What would be asked where, without asking."""

@@ -90,7 +90,9 @@ class Asking:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=GRACE) if self._tasks else None
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE)
+        await asyncio.gather(*(a.close() for a, _ in self._archives if isinstance(a, Closes)))
 
     def __aiter__(self) -> Asking:
         return self
@@ -239,8 +241,3 @@ def _remarks(report: Report) -> None:
         report.reason = f"bad_records={report.bad}" if report.bad else "charset"
     elif report.broken:
         report.reason = "filter_not_applied"
-
-
-async def close(archives: Sequence[Adapter]) -> None:
-    """Let every adapter go of what it holds."""
-    await asyncio.gather(*(a.close() for a in archives if isinstance(a, Closes)))

@@ -15,6 +15,7 @@ from peers.qido import QidoServer
 from adapters.dicomweb import QIDO, DicomWeb, Paging
 from adapters.http import Http
 from broker.credentials import Secret
+from broker.errors import BadConfig
 from broker.report import Status
 from catalog.capability import Proof
 from fixtures.dicom import truth
@@ -191,8 +192,6 @@ async def test_leaving_the_stream_ends_every_request() -> None:
         async with Session(Query("studies"), at=archives).asking(60):
             while slow.answering < 4:
                 await asyncio.sleep(0.01)
-        for archive in archives:
-            await archive.close()
         deadline = time.monotonic() + 1
         while slow.answering and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -238,3 +237,25 @@ async def test_any_dicom_attribute_can_be_asked_for_and_what_is_ours_is_refused_
         refused = await ask("series", "License=CC BY*", at=[shown])
     assert report_of(refused, "web").status is Status.REFUSED
     assert "License" in report_of(refused, "web").detail
+
+
+async def test_nothing_stays_open_behind_a_stream_or_an_answer() -> None:
+    """An unclosed aiohttp session would warn, and warnings are errors here."""
+    import gc
+
+    import broker
+
+    async with QidoServer(HELD) as server:
+        archive = web(server.url)
+        for _ in range(2):  # an adapter can be asked again
+            async with broker.asking("studies", at=[archive]) as events:
+                await anext(events)
+            assert archive._http._session is None
+            assert len(await ask("studies", at=[archive])) == len(STUDIES)
+            assert archive._http._session is None
+        gc.collect()
+
+
+def test_certificates_that_are_not_there_are_said_before_anything_is_asked() -> None:
+    with pytest.raises(BadConfig, match="no file of certificates"):
+        Http("https://127.0.0.1/", ca_file="/no/such.pem")
