@@ -143,7 +143,7 @@ class DicomWeb:
         """Whether nothing can follow a page of `count` rows.
 
         More rows than asked for: limit is ignored, so that was everything. Fewer: the end, unless the
-        server may have counted before it filtered; then only an empty page proves it.
+        server may have counted before it filtered; then the first empty page is taken for it.
         """
         if ask.limit is not None and total >= ask.limit:
             return True

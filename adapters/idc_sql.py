@@ -71,7 +71,7 @@ def unknowns(ask: Ask, filled: frozenset[str]) -> tuple[list[str], sql.Clause] |
 
 def _doubts(ask: Ask, doubtful: list[Condition]) -> sql.Clause:
     """A row for every entity that no condition rules out, with `u0`, `u1` ...: what is unknown of it."""
-    empty = [f"NOT {_filled(c)}" for c in doubtful]
+    empty = [sql.unknown(c) for c in doubtful]
     if ask.level is Level.SERIES:
         columns = ", ".join(f"{e} AS u{i}" for i, e in enumerate(empty))
         # first what is cheap: hardly any row is left for the conditions themselves
@@ -116,16 +116,12 @@ def _coarse(c: Condition, group: str, unknown: bool) -> sql.Clause:
     text, values = sql.clause(c)
     found = f"({group}) IN (SELECT {group} FROM series WHERE {text})"  # noqa: S608
     if unknown:
-        found = f"({found} OR ({group}) NOT IN (SELECT {group} FROM series WHERE {_filled(c)}))"  # noqa: S608
+        found = f"({found} OR ({group}) NOT IN (SELECT {group} FROM series WHERE NOT {sql.unknown(c)}))"  # noqa: S608
     return found, values
 
 
 def _finer(ask: Ask) -> list[Condition]:
     return [c for c in ask.conditions if c.key.level > ask.level]
-
-
-def _filled(c: Condition) -> str:
-    return f"(coalesce(\"{c.keyword}\", '') <> '')"
 
 
 def _column(name: str, level: Level, hits: bool) -> str:

@@ -27,7 +27,17 @@ def where(conditions: Iterable[Condition], unknown: bool = False) -> Clause:
 
 def _or_unknown(c: Condition) -> Clause:
     text, values = clause(c)
-    return f"({text} OR coalesce(\"{c.keyword}\", '') = '')", values
+    return f"({text} OR {unknown(c)})", values
+
+
+def unknown(c: Condition) -> str:
+    """Where no value can judge a condition: there is none, or none that can be read (`broker.values`)."""
+    column = f'"{c.keyword}"'
+    if c.key.vr in NUMERIC:
+        return f"(TRY_CAST({column} AS DECIMAL(38, 10)) IS NULL)"
+    if c.key.vr == "AS":
+        return f"(NOT regexp_full_match(coalesce({column}, ''), ' *[0-9]{{3}}[DWMY] *'))"
+    return f"(coalesce({column}, '') = '')"
 
 
 def clause(c: Condition) -> Clause:

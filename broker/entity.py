@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.identity import contradictions, hard_conflicts
+from broker.identity import contradictions
 from broker.matching import Value
 from broker.normal import UNREADABLE, comparable, normal
 from broker.rules import NO_RULES, Rules, dummy
@@ -115,10 +115,6 @@ class Entity:
         """Why its records must not be one: keywords that contradict, or `barrier` between archives."""
         if not self._more:
             return ()
-        if len(self._more) == 1 and not self._rules.identified:
-            source, row = self._more[0]
-            mine = (self._source.keywords, self._row)
-            return tuple(sorted(hard_conflicts(self.level, mine, (source.keywords, row))))
         records = [(source.keywords, row) for source, row in self._sayings]
         found = sorted(contradictions(self.level, records))
         barred = self._rules.any_barred(frozenset(source.archive for source, _ in self._sayings))
@@ -127,7 +123,7 @@ class Entity:
     @property
     def parts(self) -> tuple[Entity, ...]:
         """Itself; or, where its records contradict each other, one entity for each archive or record."""
-        if not self._more or not self.stops:
+        if not self.stops:
             return (self,)
         groups: dict[object, list[Saying]] = {}
         torn = self._torn()

@@ -100,15 +100,16 @@ def test_items_of_a_sequence_are_judged_one_by_one() -> None:
     page = Decoder(("RequestAttributesSequence",)).page(body)
     items = ((("ScheduledProcedureStepID", "STEP1"),), (("RequestedProcedureID", "R2"),))
     assert page.rows == [(items,), ("",), (None,)]
-    for texts, answer in (
+    asked: list[tuple[list[str], bool | None]] = [
         ([f"{step}=STEP1"], True),
-        ([f"{step}=STEP2"], False),
+        ([f"{request}=R2"], True),
+        ([f"{step}=STEP2"], None),  # the other item does not say
         ([f"{step}=STEP1", f"{request}=R2"], None),
-    ):
+        ([f"{step}=STEP2", f"{request}=R3"], False),
+    ]
+    for texts, answer in asked:
         (test,) = together([condition(t) for t in texts])
-        assert test.of({"RequestAttributesSequence": page.rows[0][0]}) in (
-            (answer,) if answer else (None, False)
-        )
+        assert test.of({"RequestAttributesSequence": page.rows[0][0]}) is answer, texts
 
 
 def test_a_sequence_that_is_none_is_a_bad_record() -> None:

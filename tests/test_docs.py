@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from adapters.dicomweb import STANDARD
 from broker.cli import parser
 from catalog.archives import shipped
 from catalog.keywords import OURS
@@ -90,8 +89,3 @@ def test_the_shipped_federation_passes_the_check_of_a_users_file() -> None:
     entries = {name: dict(entry) for name, entry in shipped().items()}
     assert set(checked(Path("shipped"), {"archives": entries})[0]) == set(entries)
     assert all(e["state"] and e["as_of"] and e["cite"] for e in entries.values())
-
-
-def test_what_the_standard_requires_is_promised_by_default() -> None:
-    """PS3.18 table 10.6.1-5, without the attributes that the page on federation gives reasons for."""
-    assert {"StudyInstanceUID", "StudyDate", "PatientID", "Modality"} <= set(STANDARD)
