@@ -16,9 +16,9 @@ from adapters.dicomjson import Decoder
 from adapters.http import Http, Limits, turn
 from adapters.qido_learn import learn
 from broker.adapter import Ask, Page
-from broker.credentials import headers
 from broker.errors import BadConfig, TooMuch
 from broker.query import Condition
+from broker.setup.credentials import headers
 from catalog.archives import Archive
 from catalog.capability import Can, Kind, Proof
 from catalog.keywords import OURS, Level, keyword

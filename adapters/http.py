@@ -20,7 +20,6 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 from yarl import URL
 
-from broker.credentials import Secret
 from broker.errors import (
     ArchiveError,
     BadConfig,
@@ -33,6 +32,7 @@ from broker.errors import (
     TooMuch,
     Unreachable,
 )
+from broker.setup.credentials import Secret
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

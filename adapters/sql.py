@@ -31,7 +31,7 @@ def _or_unknown(c: Condition) -> Clause:
 
 
 def unknown(c: Condition) -> str:
-    """Where no value can judge a condition: there is none, or none that can be read (`broker.values`)."""
+    """Where no value can judge a condition: there is none, or none that `broker.meaning.values` reads."""
     column = f'"{c.keyword}"'
     if c.key.vr in NUMERIC:
         return f"(TRY_CAST({column} AS DECIMAL(38, 10)) IS NULL)"

@@ -14,9 +14,9 @@ from adapters.idc import IDC
 from benchmarks.measure import Figure, in_turn, short, timed
 from benchmarks.tables import Aim, Result, Table
 from broker.adapter import Page
-from broker.check import Checker
 from broker.matching import Column, Value, compiled
 from broker.plan import Wish, plan
+from broker.planning.check import Checker
 from broker.query import Query, condition
 
 ABOUT = (

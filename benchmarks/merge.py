@@ -11,7 +11,7 @@ from benchmarks.measure import Figure, Way, in_turn
 from benchmarks.processes import Helper, Unavailable, environment, versions
 from benchmarks.tables import Aim, Result, Table
 from broker.adapter import Page
-from broker.entity import Source
+from broker.joining.entity import Source
 from broker.matching import Value
 from broker.merge import Merge
 from catalog.keywords import Level

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from broker.api import asking as asking
     from broker.api import explain as explain
     from broker.api import search as search
-    from broker.entity import Entity as Entity
     from broker.errors import ArchiveError as ArchiveError
     from broker.errors import BadConfig as BadConfig
     from broker.errors import BadQuery as BadQuery
     from broker.errors import BrokerError as BrokerError
+    from broker.joining.entity import Entity as Entity
     from broker.query import Query as Query
     from broker.report import Report as Report
     from broker.run import Done as Done

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from broker.adapter import Page
-from broker.entity import Entity, Source
-from broker.link import linked
+from broker.answering.pages import Window
+from broker.joining.entity import Entity, Source
+from broker.joining.link import linked
+from broker.joining.project import keep_level
+from broker.joining.rules import NO_RULES, Rules
 from broker.merge import Merge
-from broker.pages import Window
-from broker.project import keep_level
 from broker.query import Query
 from broker.report import Report
-from broker.rules import NO_RULES, Rules
 from broker.run import Asking, Event, Records
 from catalog.keywords import Level
 

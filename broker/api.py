@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 from broker import config
 from broker.adapter import Adapter
 from broker.answer import Answer, Collector
+from broker.answering.pages import Order, Window
 from broker.errors import BadConfig, BadQuery
-from broker.explanation import Explanation, explained
-from broker.pages import Order, Window
 from broker.plan import Wish
-from broker.privacy import withheld
+from broker.planning.explanation import Explanation, explained
+from broker.planning.privacy import withheld
+from broker.planning.trust import Distrust
 from broker.query import Query
 from broker.registry import adapter_for
 from broker.run import Asking, Event
-from broker.trust import Distrust
 from catalog.archives import Archive
 from catalog.keywords import UnknownKeyword, keyword
 

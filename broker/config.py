@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.errors import BadConfig
-from broker.rules import NO_RULES, PatientRef, Rules
+from broker.joining.rules import NO_RULES, PatientRef, Rules
 from catalog.archives import Archive, shipped
 
 if TYPE_CHECKING:
-    from broker.federation import Links
+    from broker.setup.federation import Links
 
 VARIABLE = "IMAGING_BROKER_CONFIG"
 APP = "imaging-broker"
@@ -42,7 +42,7 @@ def federation(path: str | Path | None = None) -> Federation:
     file = _file(path)
     if file is None:
         return Federation({name: Archive(name, **entry) for name, entry in entries.items()})
-    from broker.federation import checked
+    from broker.setup.federation import checked
 
     own, links = checked(file, _read(file))
     for name, entry in own.items():

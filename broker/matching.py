@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from broker import values
-from broker.logic import Truth, any_of
-from broker.periods import span_test
+from broker.language.terms import Condition, Match
+from broker.meaning import values
+from broker.meaning.logic import Truth, any_of
+from broker.meaning.periods import span_test
 from broker.query import condition
-from broker.terms import Condition, Match
 from catalog.capability import Kind
 
 __all__ = ["Column", "Item", "Memo", "Test", "Truth", "Value", "compiled", "filled", "pattern", "truth"]

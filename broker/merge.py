@@ -11,10 +11,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 
-from broker import values
 from broker.adapter import Page
-from broker.entity import PATIENT_KEYWORDS, Entity, Key, Source, patient_key
-from broker.rules import NO_RULES, Rules
+from broker.joining.entity import PATIENT_KEYWORDS, Entity, Key, Source, patient_key
+from broker.joining.rules import NO_RULES, Rules
+from broker.meaning import values
 from broker.undisturbed import undisturbed
 from catalog.keywords import Level
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from broker.adapter import Ask
+from broker.language.terms import Condition
+from broker.planning.weaken import sendable, split
 from broker.query import Query
-from broker.terms import Condition
-from broker.weaken import sendable, split
 from catalog.capability import Can, Kind
 from catalog.keywords import USUAL, Level, keyword
 
@@ -142,7 +142,8 @@ def _in_study(query: Query, condition: Condition, can: Can) -> bool:
     study = query.level is Level.STUDY and condition.keyword == "Modality"
     # a study has no modality only if none of its series has one
     empty = Kind.EMPTY in condition.kinds
-    worse = can.kinds("Modality") and not can.kinds("ModalitiesInStudy") and Level.SERIES in can.levels
+    finer = can.at(Level.SERIES).kinds("Modality") and Level.SERIES in can.levels
+    worse = finer and not can.at(Level.STUDY).kinds("ModalitiesInStudy")
     return study and alone and free and not empty and not worse and can.gives("ModalitiesInStudy")
 
 

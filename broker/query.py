@@ -17,9 +17,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from broker import reading, values
 from broker.errors import BadQuery
-from broker.terms import Condition, Match
+from broker.language import reading
+from broker.language.terms import Condition, Match
+from broker.meaning import values
 from catalog.keywords import Level, UnknownKeyword, keyword
 
 __all__ = ["Condition", "Match", "Query", "Scalar", "condition", "read_level"]

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from broker.adapter import Adapter, Closes, Learns, Page
-from broker.check import Checker
-from broker.entity import Source
 from broker.errors import ArchiveError
+from broker.joining.entity import Source
+from broker.joining.project import grouped
 from broker.matching import Value
 from broker.plan import Plan, Wish, plan
-from broker.project import grouped
+from broker.planning.check import Checker
+from broker.planning.trust import Distrust
 from broker.query import Query
 from broker.report import Report, Status
-from broker.trust import Distrust
 
 log = logging.getLogger("broker")
 

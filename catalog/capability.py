@@ -55,6 +55,7 @@ class Can:
     unknowns     whether it can tell of records that leave a condition undecided: how many, and which
     cite         on what the promises rest: a clause, a probe at a date, the federation file
     own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
+    by_level     what it matches at one level, in place of `matches`, where its levels differ
     """
 
     levels: frozenset[Level]
@@ -70,6 +71,7 @@ class Can:
     own_level: frozenset[str] = frozenset()
     unknowns: bool = False
     absent: frozenset[str] = frozenset()
+    by_level: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
     cite: str = ""
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
@@ -88,10 +90,16 @@ class Can:
 
     def at(self, level: Level) -> Can:
         """The same, as it holds for questions of one level."""
+        here = replace(self, matches=self.by_level[level], by_level={}) if level in self.by_level else self
         gone = {k for k in self.own_level if k in USUAL and USUAL[k].level is not level}
-        return replace(self.without(gone), absent=self.absent | gone) if gone else self
+        return replace(here.without(gone), absent=self.absent | gone) if gone else here
 
     def without(self, keywords: Iterable[str]) -> Can:
         """The same, no longer trusted to match these keywords."""
         gone = frozenset(keywords)
-        return replace(self, matches={k: v for k, v in self.matches.items() if k not in gone})
+        levels = {level: _less(promises, gone) for level, promises in self.by_level.items()}
+        return replace(self, matches=_less(self.matches, gone), by_level=levels)
+
+
+def _less(promises: Promises, gone: frozenset[str]) -> Promises:
+    return {keyword: kinds for keyword, kinds in promises.items() if keyword not in gone}

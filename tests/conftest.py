@@ -12,7 +12,7 @@ from asking import need_orthanc
 from peers.orthanc import Orthanc
 
 from broker import api
-from broker.trust import Distrust
+from broker.planning.trust import Distrust
 from fixtures.dicom import Truth, write
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 
-from broker import values
 from broker.errors import BadQuery
 from broker.matching import Value
+from broker.meaning import values
 from broker.query import Condition, condition
 from catalog.capability import Can, Kind, Proof
 from catalog.keywords import Level

@@ -14,9 +14,9 @@ from peers.qido import QidoServer
 
 from adapters.dicomweb import QIDO, DicomWeb, Paging
 from adapters.http import Http
-from broker.credentials import Secret
 from broker.errors import BadConfig
 from broker.report import Status
+from broker.setup.credentials import Secret
 from catalog.capability import Proof
 from fixtures.dicom import truth
 

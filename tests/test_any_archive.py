@@ -18,9 +18,9 @@ from strategies import capabilities, conditions, near
 from broker.adapter import Ask, Page
 from broker.answer import Answer
 from broker.api import Session
-from broker.joint import tests as joined
-from broker.logic import all_of
 from broker.matching import Value, compiled
+from broker.meaning.joint import tests as joined
+from broker.meaning.logic import all_of
 from broker.query import Condition, Query, condition
 from broker.report import Report
 from catalog.capability import Can, Kind

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from broker.adapter import Page
-from broker.check import Checker
 from broker.matching import Value
 from broker.plan import Wish, plan
+from broker.planning.check import Checker
 from broker.query import Query
 from catalog.capability import Can, Kind
 from catalog.keywords import Level

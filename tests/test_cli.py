@@ -18,7 +18,7 @@ import jsonschema
 import pandas
 import pytest
 
-from broker.schema import AnswerModel, json_schema
+from broker.answering.schema import AnswerModel, json_schema
 
 COMMAND = [sys.executable, "-m", "broker"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from broker import config, registry
-from broker.credentials import Secret, headers
 from broker.errors import BadConfig
-from broker.privacy import withheld
+from broker.planning.privacy import withheld
 from broker.query import Query
+from broker.setup.credentials import Secret, headers
 from catalog.archives import Archive
 
 

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from adapters.dicomjson import Decoder
 from broker.errors import Malformed
-from broker.joint import tests as together
+from broker.meaning.joint import tests as together
 from broker.query import condition
 
 FIELDS = (

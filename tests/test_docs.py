@@ -78,13 +78,13 @@ def test_every_option_of_an_archive_is_in_the_federation_page() -> None:
     assert options >= {"lists_all", "page_size", "copy"}
     missing = sorted(o for o in options if f"`{o}`" not in FEDERATION)
     assert not missing
-    from broker.federation import Entry
+    from broker.setup.federation import Entry
 
     assert not [f for f in Entry.model_fields if f"`{f}`" not in FEDERATION]
 
 
 def test_the_shipped_federation_passes_the_check_of_a_users_file() -> None:
-    from broker.federation import checked
+    from broker.setup.federation import checked
 
     entries = {name: dict(entry) for name, entry in shipped().items()}
     assert set(checked(Path("shipped"), {"archives": entries})[0]) == set(entries)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.adapter import Page
-from broker.entity import Entity, Source
-from broker.identity import contradict
-from broker.link import linked
+from broker.joining.entity import Entity, Source
+from broker.joining.identity import contradict
+from broker.joining.link import linked
+from broker.joining.rules import NO_RULES, Rules, dummy
 from broker.merge import Change, Merge
-from broker.rules import NO_RULES, Rules, dummy
 from catalog.keywords import Level
 
 SERIES = ("SeriesInstanceUID", "StudyInstanceUID", "Modality", "PatientSex", "PatientBirthDate")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.joint import tests as joined
-from broker.logic import Truth, all_of, any_of
 from broker.matching import Value, truth
-from broker.periods import combined
+from broker.meaning.joint import tests as joined
+from broker.meaning.logic import Truth, all_of, any_of
+from broker.meaning.periods import combined
 from broker.query import condition
 
 UNKNOWN = None

@@ -9,7 +9,7 @@ from strategies import KEYWORDS, conditions, near
 
 from broker.errors import BadQuery
 from broker.matching import Column, Memo, Truth, Value, compiled, pattern, truth
-from broker.periods import spelled, within
+from broker.meaning.periods import spelled, within
 from broker.query import Condition, condition
 from catalog.capability import Kind
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.adapter import Page
-from broker.entity import Source
+from broker.joining.entity import Source
 from broker.merge import Merge
 from catalog.keywords import Level
 

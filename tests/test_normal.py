@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.charsets import decoded, repaired
-from broker.normal import CHARSET, UNREADABLE, Normal, age_in_months, normal
+from broker.meaning.charsets import decoded, repaired
+from broker.meaning.normal import CHARSET, UNREADABLE, Normal, age_in_months, normal
 
 READ = [
     ("StudyDate", "20200622", "20200622"),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from adapters.rows import Rows
 from broker.adapter import Ask, Page
 from broker.answer import Answer
+from broker.answering.pages import Order, cursor, resumed
 from broker.errors import BadQuery
-from broker.pages import Order, cursor, resumed
 from broker.query import Query
 from catalog.capability import Can
 from catalog.keywords import Level

@@ -425,3 +425,15 @@ def test_a_promise_is_shown_with_what_it_rests_on() -> None:
     here, there = plan(asked, "x", can, Wish()).steps
     assert here.why == "promised there: nothing"
     assert there.why == "promised: range (a probe of 2026-11-23)"
+
+
+def test_a_promise_may_hold_at_one_level_only() -> None:
+    can = Can(
+        levels=frozenset({Level.STUDY, Level.SERIES}),
+        matches={"StudyInstanceUID": frozenset({Kind.SINGLE})},
+        by_level={Level.SERIES: {"Modality": frozenset({Kind.SINGLE})}},
+    )
+    assert can.at(Level.SERIES).kinds("Modality") == {Kind.SINGLE}
+    assert not can.at(Level.SERIES).kinds("StudyInstanceUID")
+    assert not can.at(Level.STUDY).kinds("Modality")
+    assert not can.without(["Modality"]).at(Level.SERIES).kinds("Modality")

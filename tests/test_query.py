@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydicom._dicom_dict import DicomDictionary
 from strategies import conditions
 
-from broker import values
 from broker.errors import BadQuery
+from broker.meaning import values
 from broker.query import Condition, Match, Query, condition, read_level
 from catalog.capability import Kind
 from catalog.keywords import Level

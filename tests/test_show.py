@@ -12,7 +12,7 @@ from asking import ask
 
 from adapters.rows import Rows
 from broker.errors import BadQuery
-from broker.locations import locations
+from broker.joining.locations import locations
 from catalog.keywords import Level
 
 FILE = """

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from broker import values
+from broker.meaning import values
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import KEYWORDS, capabilities, conditions, near
 
-from broker import values
-from broker.joint import tests as joined
 from broker.matching import Value, compiled, filled, pattern
+from broker.meaning import values
+from broker.meaning.joint import tests as joined
+from broker.planning.weaken import REQUESTS, sendable, split
 from broker.query import Condition, Match, condition
-from broker.weaken import REQUESTS, sendable, split
 from catalog.capability import Can, Kind, Proof
 from catalog.keywords import Level
 

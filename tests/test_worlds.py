@@ -19,7 +19,7 @@ def test_the_score_would_notice() -> None:
     import random
 
     from broker.adapter import Page
-    from broker.entity import Source
+    from broker.joining.entity import Source
     from broker.merge import Merge
     from catalog.keywords import Level
 

@@ -19,11 +19,11 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
 from broker.adapter import Page
-from broker.entity import Entity, Source
-from broker.link import linked
+from broker.joining.entity import Entity, Source
+from broker.joining.link import linked
+from broker.joining.project import keep_level
+from broker.joining.rules import Rules
 from broker.merge import Merge
-from broker.project import keep_level
-from broker.rules import Rules
 from catalog.keywords import Level
 
 KEYWORDS = (

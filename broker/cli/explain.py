@@ -8,7 +8,7 @@ import sys
 
 from broker.cli import OK
 from broker.cli.search import session_of
-from broker.explanation import Explanation
+from broker.planning.explanation import Explanation
 from broker.safe import line
 
 

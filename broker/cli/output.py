@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from broker.answer import Answer
+from broker.answering.export import document, entity, flat, flat_columns
 from broker.cli import table
 from broker.errors import BadQuery
-from broker.export import document, entity, flat, flat_columns
 from broker.safe import cell, line
 from catalog.keywords import Level, UnknownKeyword, keyword
 

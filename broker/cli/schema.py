@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from broker.answering.schema import json_schema
 from broker.cli import OK
-from broker.schema import json_schema
 
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every verb takes the command line

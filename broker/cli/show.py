@@ -8,14 +8,14 @@ import json
 import sys
 
 from broker.answer import Answer
+from broker.answering.export import entity as plain
+from broker.answering.export import joined, report
 from broker.api import Session
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names
 from broker.cli.output import report_lines
-from broker.entity import Entity
-from broker.export import entity as plain
-from broker.export import joined, report
-from broker.locations import locations
+from broker.joining.entity import Entity
+from broker.joining.locations import locations
 from broker.matching import Value
 from broker.query import Query
 from broker.safe import line

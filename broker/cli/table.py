@@ -8,8 +8,8 @@ import sys
 from typing import IO
 
 from broker.answer import Answer
-from broker.entity import Entity
-from broker.export import joined
+from broker.answering.export import joined
+from broker.joining.entity import Entity
 from broker.safe import line
 from catalog.keywords import Level
 

@@ -63,7 +63,7 @@ Found = set[str]
 
 def expected(holdings: Iterable[Holding], level: str, texts: list[str]) -> Found:
     """What is true, by the truth of the fixtures: for each test of its own, and all of them in one record."""
-    from broker.joint import tests
+    from broker.meaning.joint import tests
     from broker.query import condition
 
     asked = tests([condition(t) for t in texts])

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from broker import values
+from broker.meaning import values
 from catalog.keywords import USUAL, UnknownKeyword, keyword
 
 UNREADABLE, CHARSET = "unreadable", "charset"
@@ -154,7 +154,7 @@ def _name(raw: str) -> Normal:
 
 def _text(raw: str) -> Normal:
     """Without padding; escape sequences and UTF-8 that was read as Latin-1 are repaired, and flagged."""
-    from broker.charsets import repaired
+    from broker.meaning.charsets import repaired
 
     bare = values.text(raw, "LO")
     if bare.isascii() and "\x1b" not in bare:

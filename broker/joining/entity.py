@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.identity import contradictions
+from broker.joining.identity import contradictions
+from broker.joining.rules import NO_RULES, Rules, dummy
 from broker.matching import Value
-from broker.normal import UNREADABLE, comparable, normal
-from broker.rules import NO_RULES, Rules, dummy
+from broker.meaning.normal import UNREADABLE, comparable, normal
 from catalog.keywords import Level
 
 Key = str | tuple[str, ...]

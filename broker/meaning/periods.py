@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from broker import values
-from broker.logic import Truth
-from broker.terms import Condition, Match
+from broker.language.terms import Condition, Match
+from broker.meaning import values
+from broker.meaning.logic import Truth
 from catalog.capability import Kind
 
 Limits = tuple[int | None, int | None]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.export import FORMAT
+from broker.answering.export import FORMAT
 
 Item = dict[str, Any]
 Text = str | list[str] | list[Item] | None

@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 
-from broker import values
-from broker.periods import combined, spelled
-from broker.terms import Condition, Match
+from broker.language.terms import Condition, Match
+from broker.meaning import values
+from broker.meaning.periods import combined, spelled
 from catalog.capability import Can, Kind, Proof
 
 REQUESTS = 16  # into how many requests an any-of may be split where an archive knows no list

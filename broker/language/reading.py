@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import NoReturn
 
-from broker import values
 from broker.errors import BadQuery
-from broker.terms import Match
+from broker.language.terms import Match
+from broker.meaning import values
 from catalog.capability import Kind
 from catalog.keywords import Keyword
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from broker.answer import Answer
-from broker.entity import Entity
-from broker.locations import locations
+from broker.joining.entity import Entity
+from broker.joining.locations import locations
 from broker.matching import Value
 from broker.report import Report
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.logic import Truth, all_of, any_of
+from broker.language.terms import Condition
 from broker.matching import Column, Memo, Value, filled
-from broker.periods import combined, interval
-from broker.terms import Condition
+from broker.meaning.logic import Truth, all_of, any_of
+from broker.meaning.periods import combined, interval
 
 
 @dataclass(frozen=True, slots=True)

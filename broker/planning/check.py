@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from itertools import chain
 
 from broker.adapter import Page
-from broker.joint import Test, tests
-from broker.logic import Truth
+from broker.language.terms import Condition
 from broker.matching import Value
-from broker.periods import combined
+from broker.meaning.joint import Test, tests
+from broker.meaning.logic import Truth
+from broker.meaning.periods import combined
 from broker.plan import Plan, loose
-from broker.terms import Condition
 from catalog.capability import Can
 
 Row = tuple[Value, ...]

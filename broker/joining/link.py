@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from broker.entity import PATIENT_KEYWORDS, Entity, Key, Link, Saying, patient_key
-from broker.rules import VERSION, Rules, dummy
+from broker.joining.entity import PATIENT_KEYWORDS, Entity, Key, Link, Saying, patient_key
+from broker.joining.rules import VERSION, Rules, dummy
 from catalog.keywords import Level
 
 

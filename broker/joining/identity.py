@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from broker.matching import Value
-from broker.normal import comparable, normal
+from broker.meaning.normal import comparable, normal
 from catalog.keywords import Level
 
 Row = tuple[Value, ...]

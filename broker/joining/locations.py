@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from broker import values
-from broker.entity import Entity, Source
 from broker.errors import BadQuery
+from broker.joining.entity import Entity, Source
 from broker.matching import Value
+from broker.meaning import values
 from catalog.keywords import Level
 
 _COUNT = {

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker import values
-from broker.entity import Entity, listed
 from broker.errors import BadQuery
-from broker.normal import comparable
+from broker.joining.entity import Entity, listed
+from broker.meaning import values
+from broker.meaning.normal import comparable
 from broker.query import Query
 from catalog.keywords import UnknownKeyword, keyword
 

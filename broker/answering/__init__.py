@@ -1,0 +1,1 @@
+"""The answer as it leaves: pages, exports, schema."""

@@ -1,0 +1,1 @@
+"""Who is who: entities and their sources, identity, links, collisions, copies."""

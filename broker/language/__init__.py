@@ -1,0 +1,1 @@
+"""The words of a query: how keywords, operators and values are read."""

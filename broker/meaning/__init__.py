@@ -1,0 +1,1 @@
+"""What values mean: dates, names, numbers, character sets, and when two of them are the same."""
