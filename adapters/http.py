@@ -86,13 +86,14 @@ class Http:
 
         Asked again at most once, and only where nothing was lost by the first try. Raises ArchiveError.
         """
-        again = AsyncRetrying(
-            stop=stop_after_attempt(2),
-            wait=wait_random(0.05, 0.3),
-            retry=retry_if_exception(_worth_another),
-            reraise=True,
-        )
-        return await again(self._get, self.base.rstrip("/") + target, accept)
+        return await _twice()(self._get, self.base.rstrip("/") + target, accept)
+
+    async def post(self, target: str, form: Mapping[str, str | Secret], accept: str) -> bytes | None:
+        """The body of the reply to a question that is asked as a form; otherwise as `get`.
+
+        Only for questions that may be asked twice. A redirect is not followed: it would lose the form.
+        """
+        return await _twice()(self._post, self.base.rstrip("/") + target, form, accept)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -101,27 +102,43 @@ class Http:
             self._session = None
 
     async def _get(self, url: str, accept: str, hops: int = 2) -> bytes | None:
+        moved, body = await self._request("GET", url, accept)
+        return body if moved is None else await self._get(self._allowed(url, moved, hops), accept, hops - 1)
+
+    async def _post(self, url: str, form: Mapping[str, str | Secret], accept: str) -> bytes | None:
+        sent = {k: v.reveal() if isinstance(v, Secret) else v for k, v in form.items()}
+        moved, body = await self._request("POST", url, accept, sent)
+        if moved is not None:
+            self._allowed(url, moved, 0)
+        return body
+
+    async def _request(
+        self, method: str, url: str, accept: str, form: Mapping[str, str] | None = None
+    ) -> tuple[str | None, bytes | None]:
+        """Where it redirects to, or the body."""
         headers = {"Accept": accept, **{k: v.reveal() for k, v in self.headers.items()}}
+        there = URL(url, encoded=True)
         try:
-            async with self._open().get(
-                URL(url, encoded=True), headers=headers, allow_redirects=False
+            async with self._open().request(
+                method, there, data=form, headers=headers, allow_redirects=False
             ) as reply:
                 if reply.status in (301, 302, 303, 307, 308):
-                    return await self._follow(url, reply.headers.get("Location", ""), accept, hops)
+                    return reply.headers.get("Location", ""), None
                 _judge(reply)
-                return None if reply.status == 204 else await self._body(reply)
+                return None, None if reply.status == 204 else await self._body(reply)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _translated(error) from error
 
-    async def _follow(self, url: str, location: str, accept: str, hops: int) -> bytes | None:
+    def _allowed(self, url: str, location: str, hops: int) -> str:
         """Only on the same origin, and never to a log-in page."""
         target = urljoin(url, location)
         here, there = urlsplit(url), urlsplit(target)
-        if (here.scheme, here.netloc) != (there.scheme, there.netloc) or hops == 0:
-            raise RefusedByArchive("it redirects elsewhere, which is not followed", "redirect_refused")
-        if "login" in there.path.lower() or "signin" in there.path.lower():
+        same = (here.scheme, here.netloc) == (there.scheme, there.netloc)
+        if same and ("login" in there.path.lower() or "signin" in there.path.lower()):
             raise Forbidden("it redirects to a log-in page: credentials are needed")
-        return await self._get(target, accept, hops - 1)
+        if not same or hops == 0:
+            raise RefusedByArchive("it redirects elsewhere, which is not followed", "redirect_refused")
+        return target
 
     async def _body(self, reply: aiohttp.ClientResponse) -> bytes:
         kind = reply.content_type
@@ -176,6 +193,16 @@ def _judge(reply: aiohttp.ClientResponse) -> None:
     if status >= 500:
         raise ServerFault(f"{status}: it failed on its side")
     raise RefusedByArchive(f"{status}: it refused the question", f"http_{status}")
+
+
+def _twice() -> AsyncRetrying:
+    """A second try, after a moment, where the first one lost nothing."""
+    return AsyncRetrying(
+        stop=stop_after_attempt(2),
+        wait=wait_random(0.05, 0.3),
+        retry=retry_if_exception(_worth_another),
+        reraise=True,
+    )
 
 
 def _seconds(text: str | None) -> float | None:
