@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.dicomjson import Decoder
-from adapters.http import Http, Limits, turn
+from adapters.http import Http, turn
 from adapters.qido_learn import learn
 from broker.adapter import Ask, Page
 from broker.errors import BadConfig, TooMuch
 from broker.query import Condition
 from broker.setup.credentials import headers
+from broker.setup.limits import Limits
 from catalog.archives import Archive
 from catalog.capability import Can, Kind, Proof
 from catalog.keywords import OURS, Level, keyword
@@ -91,14 +92,11 @@ class DicomWeb:
         """From a federation entry. Options: see `docs/federation.md`. Raises BadConfig."""
         options = dict(archive.options)
         can = _can(archive.name, options)
+        limits = Limits.of(archive.name, archive.limits)
         paging = Paging(
             size=_number(archive.name, options, "page_size", Paging().size),
-            pages=_number(archive.name, options, "max_pages", Paging().pages),
+            pages=limits.pages,
             exact=bool(options.pop("exact_pages", False)),
-        )
-        limits = Limits(
-            connections=_number(archive.name, options, "connections", Limits().connections),
-            bytes=_number(archive.name, options, "max_bytes", Limits().bytes),
         )
         ca_file = options.pop("ca_file", None)
         if options:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 from yarl import URL
 
+from adapters.pace import Pace, Tokens
 from broker.errors import (
     ArchiveError,
     BadConfig,
@@ -33,6 +34,7 @@ from broker.errors import (
     Unreachable,
 )
 from broker.setup.credentials import Secret
+from broker.setup.limits import Limits
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -52,16 +54,6 @@ async def turn() -> AsyncIterator[None]:
         yield
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one archive: seconds to connect, seconds of silence, decoded bytes of one reply."""
-
-    connect: float = 10.0
-    idle: float = 60.0
-    bytes: int = 64 * 1024 * 1024
-    connections: int = 4
-
-
 @dataclass(slots=True)
 class Http:
     """One archive's HTTP side. `headers` log in; they are only sent to the origin of `base`."""
@@ -71,6 +63,7 @@ class Http:
     limits: Limits = field(default_factory=Limits)
     ca_file: str | None = None
     _session: aiohttp.ClientSession | None = None
+    _pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base)
@@ -80,20 +73,33 @@ class Http:
             raise BadConfig(f"no file of certificates {self.ca_file}")
         if self.headers and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise BadConfig(f"credentials would travel in the clear to {parts.hostname}: use https")
+        self._pace = Pace(self.limits)
 
     async def get(self, target: str, accept: str) -> bytes | None:
         """The body of a 200, None for a 204. `target` is an encoded path and query below `base`.
 
         Asked again at most once, and only where nothing was lost by the first try. Raises ArchiveError.
         """
-        return await _twice()(self._get, self.base.rstrip("/") + target, accept)
+        return await self._asked(self._get, self.base.rstrip("/") + target, accept)
 
     async def post(self, target: str, form: Mapping[str, str | Secret], accept: str) -> bytes | None:
         """The body of the reply to a question that is asked as a form; otherwise as `get`.
 
         Only for questions that may be asked twice. A redirect is not followed: it would lose the form.
         """
-        return await _twice()(self._post, self.base.rstrip("/") + target, form, accept)
+        return await self._asked(self._post, self.base.rstrip("/") + target, form, accept)
+
+    async def _asked(self, how: Callable[..., Awaitable[bytes | None]], *what: object) -> bytes | None:
+        tokens = Tokens.of(self.base)
+        tokens.earn()
+        again = AsyncRetrying(
+            stop=stop_after_attempt(2),
+            wait=wait_random(0.05, 0.3),
+            retry=retry_if_exception(lambda error: _worth_another(error) and tokens.take()),
+            reraise=True,
+        )
+        async with self._pace:
+            return await again(how, *what)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -119,9 +125,10 @@ class Http:
         headers = {"Accept": accept, **{k: v.reveal() for k, v in self.headers.items()}}
         there = URL(url, encoded=True)
         try:
-            async with self._open().request(
-                method, there, data=form, headers=headers, allow_redirects=False
-            ) as reply:
+            asked = self._open().request(method, there, data=form, headers=headers, allow_redirects=False)
+            async with asyncio.timeout(self.limits.connect + self.limits.first_byte):
+                reply = await asked
+            async with reply:
                 if reply.status in (301, 302, 303, 307, 308):
                     return reply.headers.get("Location", ""), None
                 _judge(reply)
@@ -193,16 +200,6 @@ def _judge(reply: aiohttp.ClientResponse) -> None:
     if status >= 500:
         raise ServerFault(f"{status}: it failed on its side")
     raise RefusedByArchive(f"{status}: it refused the question", f"http_{status}")
-
-
-def _twice() -> AsyncRetrying:
-    """A second try, after a moment, where the first one lost nothing."""
-    return AsyncRetrying(
-        stop=stop_after_attempt(2),
-        wait=wait_random(0.05, 0.3),
-        retry=retry_if_exception(_worth_another),
-        reraise=True,
-    )
 
 
 def _seconds(text: str | None) -> float | None:

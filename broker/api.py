@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from broker import config
 from broker.adapter import Adapter
+from broker.admission import Admission
 from broker.answer import Answer, Collector
 from broker.answering.pages import Order, Window
 from broker.errors import BadConfig, BadQuery
+from broker.pauses import Pauses
 from broker.plan import Wish
 from broker.planning.explanation import Explanation, explained
 from broker.planning.privacy import withheld
@@ -27,6 +29,7 @@ T = TypeVar("T")
 
 TIMEOUT = 30.0
 _DISTRUST = Distrust()
+_PAUSES = Pauses()
 
 At = str | Adapter
 
@@ -58,6 +61,9 @@ class Session:
         picked = _picked(known.archives, chosen)
         self.rules = known.rules
         self.adapters = [a if isinstance(a, Adapter) else adapter_for(a) for a in picked]
+        self.admissions = [
+            Admission() if isinstance(a, Adapter) else Admission.of(a, _PAUSES) for a in picked
+        ]
         hidden = [frozenset[str]()] * len(picked) if reveal else withheld(query, picked)
         extra = _keywords([*fields, *(name for name, _ in (self.window.order or Order()).by)])
         self.wishes = [Wish(extra, self.window.each, scan, include_unknown, names) for names in hidden]
@@ -71,7 +77,7 @@ class Session:
         """The query under way, as an async context manager over events."""
         if not 0 < timeout < 86_400:
             raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
-        return Asking(self.query, self.adapters, self.wishes, timeout, _DISTRUST)
+        return Asking(self.query, self.adapters, self.wishes, timeout, _DISTRUST, self.admissions)
 
     async def answer(self, timeout: float = TIMEOUT, watch: Callable[[Event], None] | None = None) -> Answer:
         """Ask, and collect everything."""

@@ -11,7 +11,8 @@ BrokerError
     ├── ServerFault      it failed on its side (5xx)
     ├── Limited          asked too often; `retry_after` seconds if it said so
     ├── Malformed        it answered something that is not an answer
-    └── TooMuch          a limit of ours ended it: bytes, records, pages
+    ├── TooMuch          a limit of ours ended it: bytes, records, pages
+    └── LeftAlone        it was not asked, because it failed too often just now
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class TimedOut(ArchiveError):
     default_reason = "timeout"
 
 
+class DeadlinePassed(TimedOut):
+    """The time of the whole query ended first; an archive that was answering is not to blame."""
+
+
 class Forbidden(ArchiveError):
     """Credentials are missing, wrong, or do not permit the question."""
 
@@ -93,3 +98,9 @@ class TooMuch(ArchiveError):
     """One of our own limits ended the conversation."""
 
     default_reason = "too_large"
+
+
+class LeftAlone(ArchiveError):
+    """It failed too often just now, or said when to come back, so it was not asked."""
+
+    default_reason = "left_alone"

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from broker.adapter import Adapter, Closes, Learns, Page
-from broker.errors import ArchiveError
+from broker.admission import Admission, logged
+from broker.errors import ArchiveError, DeadlinePassed, LeftAlone, TooMuch
 from broker.joining.entity import Source
 from broker.joining.project import grouped
 from broker.matching import Value
@@ -67,9 +68,11 @@ class Asking:
         wishes: Sequence[Wish],
         timeout: float,
         distrust: Distrust | None = None,
+        admissions: Sequence[Admission] = (),
     ) -> None:
         self.query = query
         self._archives = list(zip(archives, wishes, strict=True))
+        self._admissions = list(admissions) or [Admission()] * len(self._archives)
         self._timeout = timeout
         self._distrust = distrust or Distrust()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(WAITING)
@@ -112,30 +115,51 @@ class Asking:
             raise StopAsyncIteration
         rank, report = self._open.popitem()
         self._tasks[rank].cancel()
-        _failed(report, "timeout", "it did not end in time")
+        error = DeadlinePassed("it did not end in time")
+        _failed(report, error)
         report.seconds = self._timeout
+        self._admissions[rank].note(report.archive, error, report.fetched)
+        logged(report)
         return Done(report)
 
     async def _ask(self, rank: int, adapter: Adapter, wish: Wish) -> None:
         report = self._open[rank]
         start = time.perf_counter()
+        error: ArchiveError | None = None
         try:
-            async with asyncio.timeout_at(self._end):
+            await self._within(rank, adapter, wish, report, start)
+        except ArchiveError as raised:
+            error = raised
+        except asyncio.CancelledError:
+            self._admissions[rank].released()
+            raise
+        except Exception as raised:
+            log.debug("archive %s: unexpected error", adapter.name, exc_info=True)
+            error = ArchiveError(f"unexpected {type(raised).__name__} in its adapter", "internal")
+        report.seconds = time.perf_counter() - start
+        report.via = getattr(adapter, "via", "")
+        if error is not None:
+            _failed(report, error)
+        self._admissions[rank].note(adapter.name, error, report.fetched)
+        if self._open.pop(rank, None) is not None:
+            await self._done(report)
+
+    async def _done(self, report: Report) -> None:
+        logged(report)
+        await self._queue.put(Done(report))
+
+    async def _within(self, rank: int, adapter: Adapter, wish: Wish, report: Report, start: float) -> None:
+        """The conversation, in the time that query and archive leave. Raises ArchiveError."""
+        admission = self._admissions[rank]
+        seconds = min(self._timeout, admission.limits.seconds or self._timeout)
+        try:
+            async with asyncio.timeout_at(self._end - self._timeout + seconds):
                 async with self._starting:  # one after the other, so that the first request leaves at once
                     await asyncio.sleep(0)
-                await self._conversation(rank, adapter, wish, report, start)
-        except TimeoutError:
-            _failed(report, "timeout", f"no complete answer within {self._timeout:g} s")
-        except ArchiveError as error:
-            _failed(report, error.reason, str(error))
-        except Exception as error:
-            log.debug("archive %s: unexpected error", adapter.name, exc_info=True)
-            _failed(report, "internal", f"unexpected {type(error).__name__} in its adapter")
-        finally:
-            report.seconds = time.perf_counter() - start
-            report.via = getattr(adapter, "via", "")
-        if self._open.pop(rank, None) is not None:
-            await self._queue.put(Done(report))
+                async with admission.turn():
+                    await self._conversation(rank, adapter, wish, report, start)
+        except TimeoutError as error:
+            raise DeadlinePassed(f"no complete answer within {seconds:g} s") from error
 
     async def _conversation(
         self, rank: int, adapter: Adapter, wish: Wish, report: Report, start: float
@@ -189,6 +213,9 @@ class Asking:
     ) -> None:
         rank, archive = who
         report.fetched += len(page.rows)
+        most = self._admissions[rank].limits.records
+        if report.fetched > most:
+            raise TooMuch(f"more than {most:,} records", "record_limit")
         report.bad += page.bad
         report.notes.extend(note for note in page.notes if note not in report.notes)
         checker.unknown.update(page.unknown)
@@ -228,10 +255,12 @@ def _planned(report: Report, made: Plan) -> None:
     report.refused = [str(s.condition) for s in made.steps if s.where.value == "refused"]
 
 
-def _failed(report: Report, reason: str, detail: str) -> None:
+def _failed(report: Report, error: ArchiveError) -> None:
     """What came before an archive failed is kept, and is not all."""
     report.status = Status.PARTIAL if report.fetched else Status.FAILED
-    report.reason, report.detail = reason, detail
+    if isinstance(error, LeftAlone):
+        report.status = Status.SKIPPED
+    report.reason, report.detail = error.reason, str(error)
 
 
 def _remarks(report: Report) -> None:

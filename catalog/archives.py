@@ -23,6 +23,7 @@ class Archive:
     state    one of STATES, as of the date `as_of`, according to `cite`
     auth     how to log in: a kind and references to secrets, never secrets
     options  what the adapter wants to know beside the URL
+    limits   what it may take of us: time, bytes, records; `broker.setup.limits.Limits`
     """
 
     name: str
@@ -38,6 +39,7 @@ class Archive:
     note: str = ""
     auth: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 @functools.cache

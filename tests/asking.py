@@ -10,11 +10,12 @@ import pytest
 from peers.orthanc import Orthanc
 
 from adapters.dicomweb import QIDO, DicomWeb, Paging
-from adapters.http import Http, Limits
+from adapters.http import Http
 from broker.answer import Answer
 from broker.api import Session
 from broker.query import Query
 from broker.report import Report
+from broker.setup.limits import Limits
 from catalog.capability import Can
 
 

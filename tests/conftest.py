@@ -12,6 +12,7 @@ from asking import need_orthanc
 from peers.orthanc import Orthanc
 
 from broker import api
+from broker.pauses import Pauses
 from broker.planning.trust import Distrust
 from fixtures.dicom import Truth, write
 
@@ -51,6 +52,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _fresh_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test inherits what an archive of another test did."""
     monkeypatch.setattr(api, "_DISTRUST", Distrust())
+    Pauses().file.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

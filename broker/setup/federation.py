@@ -42,6 +42,7 @@ class Entry(BaseModel):
     note: str | None = None
     auth: Auth | None = None
     options: dict[str, Any] | None = None
+    limits: dict[str, int | float] | None = None
 
 
 class Links(BaseModel):
