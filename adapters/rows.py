@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from broker.adapter import Ask, Page
+from broker.errors import BadConfig, BadQuery
+from broker.query import read_level
 from catalog.archives import Archive
 from catalog.capability import Can
 from catalog.keywords import Level
@@ -30,8 +32,14 @@ class Rows:
 
     @classmethod
     def configured(cls, archive: Archive) -> Rows:
-        """From a federation entry: `options.records` is a list of tables."""
-        level = Level[str(archive.options.get("level", "STUDY")).upper()]
+        """From a federation entry: `options.records` is a list of tables. Raises BadConfig."""
+        unknown = set(archive.options) - {"records", "level"}
+        if unknown:
+            raise BadConfig(f"archive {archive.name}: unknown option {min(unknown)!r} for rows")
+        try:
+            level = read_level(str(archive.options.get("level", "STUDY")))
+        except BadQuery as error:
+            raise BadConfig(f"archive {archive.name}: {error}") from error
         return cls(archive.name, archive.options.get("records", []), level)
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
