@@ -133,6 +133,12 @@ class DicomWeb:
         self.can = await learn(self._http, self.can)
         return self.can
 
+    async def check(self) -> str:
+        """One study, whichever: it speaks QIDO-RS. Raises ArchiveError."""
+        body = await self._http.get("/studies?limit=1", ACCEPT)
+        page = Page((), []) if body is None else Decoder(("StudyInstanceUID",)).page(body)
+        return "QIDO-RS" + ("" if page.rows else ", no study")
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()

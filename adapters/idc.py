@@ -86,6 +86,15 @@ class Idc:
         finally:
             await worker.close()
 
+    async def check(self) -> str:
+        """The version of the index, and how many series it holds. Raises ServerFault."""
+        worker = _Worker(lambda _: self._plain())
+        try:
+            (count,) = await worker.run(lambda db: db.execute("SELECT count(*) FROM series").fetchall()[0])
+        finally:
+            await worker.close()
+        return f"IDC index {self._version}, {count:,} series"
+
     async def _unknown(self, worker: _Worker, ask: Ask) -> Page:
         """No rows, but how many were left out because a condition is unknown of them."""
         told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
@@ -107,6 +116,11 @@ class Idc:
                 db.execute(MACRO)
                 self.via = f"sorted copy of the IDC index {self._version}"
                 return db
+        return self._plain()
+
+    def _plain(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
         db = duckdb.connect()
         db.execute(f"CREATE VIEW series AS {idc_copy.selection(_parquet())}")
         db.execute(MACRO)

@@ -1,9 +1,10 @@
 """The contract between the broker and an adapter, whole.
 
 An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
-archive before it is asked, show the `request` that it would send, say which copy answered (`via`), and
-`close`. It receives only conditions that its `can` declared, applies no filter of its own, merges nothing,
-knows no deadline (it is cancelled) and raises one of the errors in `broker.errors`.
+archive before it is asked, show the `request` that it would send, `check` whether its archive is there, say
+which copy answered (`via`), and `close`. It receives only conditions that its `can` declared, applies no
+filter of its own, merges nothing, knows no deadline (it is cancelled) and raises one of the errors in
+`broker.errors`.
 """
 
 from __future__ import annotations
@@ -106,6 +107,15 @@ class Shows(Protocol):
 
     def request(self, ask: Ask) -> str:
         """The exact first request for a question, without credentials."""
+        ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """An adapter that can ask its archive, by one harmless question, whether it is there."""
+
+    async def check(self) -> str:
+        """What the archive is, in a few words: `QIDO-RS`, `XNAT 1.8.10`. Raises ArchiveError."""
         ...
 
 

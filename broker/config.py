@@ -44,7 +44,7 @@ def federation(path: str | Path | None = None) -> Federation:
         return Federation({name: Archive(name, **entry) for name, entry in entries.items()})
     from broker.setup.federation import checked
 
-    own, links = checked(file, _read(file))
+    own, links = checked(file, read(file))
     for name, entry in own.items():
         entries[name] = {**entries.get(name, {}), **entry}
         if "adapter" not in entries[name]:
@@ -98,6 +98,14 @@ def chosen(archives: Mapping[str, Archive], names: tuple[str, ...] = ()) -> list
     return [archives[n] for n in dict.fromkeys(names)]
 
 
+def file_to_write(path: str | Path | None = None) -> Path:
+    """The federation file that is in use, or the one that would be."""
+    from platformdirs import user_config_path
+
+    named = path or os.environ.get(VARIABLE)
+    return Path(named).expanduser() if named else user_config_path(APP) / "federation.toml"
+
+
 def _file(path: str | Path | None) -> Path | None:
     named = path or os.environ.get(VARIABLE)
     if named:
@@ -111,7 +119,8 @@ def _file(path: str | Path | None) -> Path | None:
     return usual if usual.is_file() else None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """A federation file as it is written, unchecked. Raises BadConfig."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -9,6 +9,7 @@ import sys
 
 from broker.cli import OK
 from broker.config import federation
+from broker.errors import BadQuery
 from broker.registry import adapters
 from broker.safe import line
 from catalog.archives import Archive
@@ -16,6 +17,8 @@ from catalog.archives import Archive
 
 def run(args: argparse.Namespace) -> int:
     """Print every archive; `*` marks those that are asked when a query names none."""
+    if args.words:
+        return _verb(args)
     archives = list(federation(args.config).archives.values())
     spoken = adapters()
     if args.format == "json":
@@ -23,6 +26,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         _table(archives, spoken)
     return OK
+
+
+def _verb(args: argparse.Namespace) -> int:
+    from broker.cli import archives_add, archives_check
+
+    match args.words:
+        case ["check", *names]:
+            return archives_check.run(args, tuple(names))
+        case ["add", name]:
+            return archives_add.run(args, name)
+    raise BadQuery(f"archives {' '.join(args.words)}: write `check [ARCHIVE ...]` or `add NAME`")
 
 
 def _table(archives: list[Archive], spoken: list[str]) -> None:
