@@ -45,6 +45,6 @@ class Archive:
 @functools.cache
 def shipped() -> dict[str, Mapping[str, Any]]:
     """The archives that come with the broker: name -> the fields of an `Archive`."""
-    text = resources.files("catalog").joinpath("data/archives.toml").read_text(encoding="utf-8")
+    text = resources.files("catalog").joinpath("data/federation.toml").read_text(encoding="utf-8")
     found: dict[str, Mapping[str, Any]] = tomllib.loads(text)["archives"]
     return found

@@ -275,7 +275,7 @@ def test_explain_shows_the_way_of_every_condition_and_asks_nobody(tmp_path: Path
 def test_archives_are_listed_with_state_and_date() -> None:
     listed = {a["name"]: a for a in json.loads(run("archives", "--format", "json").stdout)}
     assert listed["idc"]["asked"] is True
-    assert listed["central-xnat"]["state"] == "retired"
+    assert listed["xnat-central"]["state"] == "retired"
     assert all(a["as_of"] and a["cite"] for a in listed.values())
     assert "idc" in run("archives").stdout
 

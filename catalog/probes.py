@@ -1,0 +1,160 @@
+"""Evidence that was measured on this machine: appended to a file of JSON lines, never changed, never dropped.
+
+A line is one Evidence of one capability of one archive:
+
+    {"archive": "hospital", "capability": "public_api", "status": "yes", "value": "DICOMweb", "as_of":
+     "2026-11-23T04:00:00Z", "by": "imaging-broker 0.1.0", "cite": "QIDO-RS, 12 questions", "url": ...}
+
+Whoever asks the archive decides what is recorded. `MATCHING` is the capability under which a probe records,
+with `about` = a DICOM keyword and `value` = one kind of matching, whether the archive applies it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from catalog.evidence import DATE, Basis, Confidence, Evidence, Source, Status
+
+FILE = "evidence.jsonl"
+MATCHING = "matching"
+LONGEST = 100_000  # bytes of a line that are read; a longer one is damaged
+
+_OPTIONAL = ("value", "quote", "note", "about", "by")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One piece of evidence, and what it is evidence of."""
+
+    archive: str
+    capability: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a file of evidence holds, oldest first; and the lines (from 1) that could not be read, and why."""
+
+    found: tuple[Found, ...] = ()
+    damaged: tuple[tuple[int, str], ...] = ()
+
+    def by_cell(self) -> dict[str, dict[str, list[Evidence]]]:
+        """Archive -> capability -> evidence, oldest first; without MATCHING, which is no cell."""
+        cells: defaultdict[str, dict[str, list[Evidence]]] = defaultdict(dict)
+        for f in self.found:
+            if f.capability != MATCHING:
+                cells[f.archive].setdefault(f.capability, []).append(f.evidence)
+        return dict(cells)
+
+    def matching(self, archive: str) -> list[Evidence]:
+        """What was measured of an archive's matching: the latest evidence for each keyword and kind."""
+        own = (f.evidence for f in self.found if f.archive == archive and f.capability == MATCHING)
+        return list({(e.about, e.value): e for e in own}.values())
+
+
+def place() -> Path:
+    """Where evidence is kept: in the user's state directory."""
+    from platformdirs import user_state_path
+
+    return user_state_path("imaging-broker") / FILE
+
+
+def measured(
+    status: Status, value: str, *, cite: str, by: str, url: str = "", about: str = "", note: str = ""
+) -> Evidence:
+    """Evidence of a measurement made now. `cite` says what was asked; `url` where; neither holds secrets."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    source = Source("probe", cite, url, now)
+    return Evidence(
+        status, Basis.PROBE, source, value, now, "", Confidence.MEASURED, note, about=about, by=by
+    )
+
+
+def record(found: Iterable[Found], file: Path | None = None) -> int:
+    """Append evidence, all of it in one write, so that several processes may record at once.
+
+    Returns how many lines were written. Raises OSError.
+    """
+    lines = [json.dumps(_plain(f), ensure_ascii=False) + "\n" for f in found]
+    target = file or place()
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(target, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        if lines and _torn(handle):
+            lines.insert(0, "\n")
+        data = "".join(lines).encode()
+        if os.write(handle, data) < len(data):
+            raise OSError(errno.ENOSPC, "the evidence was only written in part", str(target))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return len([text for text in lines if text.strip()])
+
+
+def _torn(handle: int) -> bool:
+    """Whether the last line has no end: whoever wrote it was killed."""
+    size = os.fstat(handle).st_size
+    return size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+
+
+def recorded(file: Path | None = None) -> Recorded:
+    """Everything on record; nothing where there is no file. Damaged lines are named, and the others stand."""
+    target = file or place()
+    if not target.is_file():
+        return Recorded()
+    found: list[Found] = []
+    damaged: list[tuple[int, str]] = []
+    with target.open("rb") as stream:
+        for number, line in enumerate(_lines(stream), 1):
+            if not line.strip():
+                continue
+            try:
+                found.append(_read(line))
+            except (ValueError, KeyError, TypeError) as error:
+                damaged.append((number, f"{type(error).__name__}: {error}"[:120]))
+    return Recorded(tuple(found), tuple(damaged))
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Lines, of each no more than LONGEST bytes and one."""
+    while line := stream.readline(LONGEST + 1):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(LONGEST + 1)
+
+
+def _plain(f: Found) -> dict[str, str]:
+    e = f.evidence
+    always = {"archive": f.archive, "capability": f.capability, "status": str(e.status), "as_of": e.as_of}
+    cited = {"cite": e.source.title, "url": e.source.url}
+    return always | {k: v for k in _OPTIONAL if (v := getattr(e, k))} | {k: v for k, v in cited.items() if v}
+
+
+def _read(line: bytes) -> Found:
+    if len(line) > LONGEST:
+        raise ValueError(f"longer than {LONGEST:,} bytes")
+    raw: dict[str, Any] = json.loads(line)
+    given = {k: raw.get(k, "") for k in ("archive", "capability", "as_of", "cite", "url", *_OPTIONAL)}
+    if not all(isinstance(v, str) for v in given.values()) or not (given["archive"] and given["capability"]):
+        raise ValueError("archive, capability and the rest are texts")
+    if DATE.fullmatch(given["as_of"]) is None:
+        raise ValueError("as_of is not a date")
+    source = Source("probe", given["cite"], given["url"], given["as_of"])
+    own = {k: given[k] for k in _OPTIONAL}
+    evidence = Evidence(
+        Status(raw["status"]),
+        Basis.PROBE,
+        source,
+        as_of=given["as_of"],
+        confidence=Confidence.MEASURED,
+        **own,
+    )
+    return Found(given["archive"], given["capability"], evidence)
