@@ -139,7 +139,7 @@ def _among(files: Mapping[str, _File]) -> Iterator[Problem]:
 
 def _complete(file: _File, columns: list[str]) -> Iterator[Problem]:
     """Every capability once: with evidence, or among the unknown ones."""
-    given: list[tuple[Where, str]] = [(("cells", name), name) for name in file.values.get("cells", {})]
+    given: list[tuple[Where, str]] = [(("cells", name, 0), name) for name in file.values.get("cells", {})]
     for n, entry in enumerate(file.values.get("unknown", ())):
         given += [(("unknown", n, "capabilities"), name) for name in entry["capabilities"]]
     times = Counter(name for _, name in given)
@@ -163,10 +163,11 @@ def _records(file: _File, name: str, rows: set[str]) -> Iterator[Problem]:
     archive = name.partition("/")[2].removesuffix(".toml")
     if archive not in rows:
         yield file.problem((), f"no archive {archive!r}")
-    times = Counter(entry["id"] for entry in file.values["collections"])
+    seen: set[str] = set()
     for n, entry in enumerate(file.values["collections"]):
-        if times[entry["id"]] > 1:
+        if entry["id"] in seen:
             yield file.problem(("collections", n, "id"), f"{entry['id']!r} stands here more than once")
+        seen.add(entry["id"])
         for ref in entry.get("same_as", ()):
             if ref.partition("/")[0] not in rows:
                 yield file.problem(("collections", n, "same_as"), f"no archive {ref.partition('/')[0]!r}")
