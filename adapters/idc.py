@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from adapters import idc_copy, sql
+from adapters import idc_copy, idc_count, sql
 from adapters.idc_sql import COUNTS, MACRO, statement, unknowns
-from broker.adapter import Ask, Page
+from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import BadConfig, Malformed, ServerFault
 from broker.matching import Value
 from catalog.archives import Archive
@@ -95,6 +95,22 @@ class Idc:
             await worker.close()
         return f"IDC index {self._version}, {count:,} series"
 
+    async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
+        """Entities in all and by each facet; None for a facet that is no column. Raises ServerFault."""
+        if not all(idc_count.able(facet, ask.level) for facet in facets):
+            return None
+        worker = _Worker(self._open)
+        try:
+            ((total,),) = await self._rows(worker, idc_count.total(ask))
+            groups = {f: _grouped(await self._rows(worker, idc_count.grouped(ask, f)), total) for f in facets}
+            return Tally(total, groups, (await self._unknown(worker, ask)).unknown)
+        finally:
+            await worker.close()
+
+    @staticmethod
+    async def _rows(worker: _Worker, asked: sql.Clause) -> list[tuple[Any, ...]]:
+        return await worker.run(lambda db: db.execute(*asked).fetchall())
+
     async def _unknown(self, worker: _Worker, ask: Ask) -> Page:
         """No rows, but how many were left out because a condition is unknown of them."""
         told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
@@ -149,6 +165,13 @@ def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:
     if ask.level is Level.SERIES:
         return rows
     return [tuple(tuple(v.split("\\")) if v is not None and "\\" in v else v for v in row) for row in rows]
+
+
+def _grouped(rows: list[tuple[Any, ...]], total: int) -> dict[str, int]:
+    """Value -> entities; "" for those that have none."""
+    found = {value: n for value, n in rows if value is not None}
+    silent = total - sum(n for value, n in rows if value is None)
+    return {**found, "": silent} if silent else found
 
 
 def _version(name: str) -> str:

@@ -7,6 +7,8 @@ such an attribute then has the values of those series.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adapters import sql
 from broker.adapter import Ask
 from broker.query import Condition
@@ -45,10 +47,10 @@ def statement(ask: Ask) -> sql.Clause:
     if ask.level is Level.SERIES:
         text, values = sql.where(ask.conditions, ask.unknown)
         return f"SELECT {_listed(ask.fields)} FROM series WHERE {text}{limit}", values  # noqa: S608
-    rows, values = _hits(ask)
-    text, more = _among(ask, ask.unknown)
-    finer = {c.keyword for c in _finer(ask)}
-    columns = ", ".join(_column(f, ask.level, f in finer) for f in ask.fields)
+    rows, values = hits(ask)
+    text, more = among(ask, ask.unknown)
+    chosen = {c.keyword for c in finer(ask)}
+    columns = ", ".join(_column(f, ask.level, f in chosen) for f in ask.fields)
     tail = f"GROUP BY {_listed(GROUPS[ask.level])} ORDER BY {_ORDER[ask.level]}{limit}"
     return f"SELECT {columns} FROM {rows} WHERE {text} {tail}", values + more  # noqa: S608
 
@@ -79,11 +81,11 @@ def _doubts(ask: Ask, doubtful: list[Condition]) -> sql.Clause:
         rest = [c for c in ask.conditions if c not in alone]
         text, values = sql.where(rest, unknown=True)
         return f"SELECT {columns} FROM series WHERE ({' OR '.join(empty)}) AND {text}", values  # noqa: S608
-    hits = [" FILTER (hit)" if c.key.level > ask.level else "" for c in doubtful]
-    columns = ", ".join(f"bool_and({e}){h} AS u{i}" for i, (e, h) in enumerate(zip(empty, hits, strict=True)))
-    rows, values = _hits(Ask(ask.level, ask.conditions, unknown=True))
-    text, open_ = _among(ask, unknown=True)
-    decided, sure = _among(ask, unknown=False)
+    own = [" FILTER (hit)" if c.key.level > ask.level else "" for c in doubtful]
+    columns = ", ".join(f"bool_and({e}){h} AS u{i}" for i, (e, h) in enumerate(zip(empty, own, strict=True)))
+    rows, values = hits(Ask(ask.level, ask.conditions, unknown=True))
+    text, open_ = among(ask, unknown=True)
+    decided, sure = among(ask, unknown=False)
     group = _listed(GROUPS[ask.level])
     return (
         f"SELECT {columns} FROM {rows} WHERE {text} AND NOT ({decided}) GROUP BY {group}",  # noqa: S608
@@ -91,36 +93,44 @@ def _doubts(ask: Ask, doubtful: list[Condition]) -> sql.Clause:
     )
 
 
-def _hits(ask: Ask) -> sql.Clause:
+def hits(ask: Ask) -> sql.Clause:
     """The series, with `hit`: whether it satisfies the conditions on attributes finer than the question."""
-    finer = _finer(ask)
-    if not finer:
+    own = finer(ask)
+    if not own:
         return "series", []
-    text, values = sql.where(finer, ask.unknown)
+    text, values = sql.where(own, ask.unknown)
     return f"(SELECT *, ({text}) AS hit FROM series)", values  # noqa: S608
 
 
-def _among(ask: Ask, unknown: bool) -> sql.Clause:
+def among(ask: Ask, unknown: bool) -> sql.Clause:
     """The groups that satisfy the conditions: each coarse one in some row, all finer ones in one row."""
     group = _listed(GROUPS[ask.level])
     parts = [_coarse(c, group, unknown) for c in ask.conditions if c.key.level <= ask.level]
-    finer = _finer(ask)
-    if finer:
-        text, values = sql.where(finer, unknown)
+    own = finer(ask)
+    if own:
+        text, values = sql.where(own, unknown)
         parts.append((f"({group}) IN (SELECT {group} FROM series WHERE {text})", values))  # noqa: S608
     return " AND ".join(text for text, _ in parts) or "true", [v for _, values in parts for v in values]
 
 
 def _coarse(c: Condition, group: str, unknown: bool) -> sql.Clause:
-    """Groups of which some row satisfies a condition; with `unknown`, also those without any value."""
-    text, values = sql.clause(c)
-    found = f"({group}) IN (SELECT {group} FROM series WHERE {text})"  # noqa: S608
+    """Groups of which some row satisfies a condition; with `unknown`, also those without any value.
+
+    Empty is a group in which no row has a value.
+    """
+    told = tuple(m for m in c.matches if m.kind is not Kind.EMPTY)
+    text, values = sql.clause(replace(c, matches=told)) if told else ("false", [])
+    parts = [f"({group}) IN (SELECT {group} FROM series WHERE {text})"] if told else []  # noqa: S608
+    if len(told) < len(c.matches):
+        filled = f"coalesce(\"{c.keyword}\", '') <> ''"
+        parts.append(f"({group}) NOT IN (SELECT {group} FROM series WHERE {filled})")  # noqa: S608
     if unknown:
-        found = f"({found} OR ({group}) NOT IN (SELECT {group} FROM series WHERE NOT {sql.unknown(c)}))"  # noqa: S608
-    return found, values
+        parts.append(f"({group}) NOT IN (SELECT {group} FROM series WHERE NOT {sql.unknown(c)})")  # noqa: S608
+    return f"({' OR '.join(parts)})", values
 
 
-def _finer(ask: Ask) -> list[Condition]:
+def finer(ask: Ask) -> list[Condition]:
+    """Conditions on attributes finer than the question."""
     return [c for c in ask.conditions if c.key.level > ask.level]
 
 

@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from broker.answer import Answer as Answer
+    from broker.answering.counts import Count as Count
+    from broker.answering.counts import Counted as Counted
     from broker.api import Session as Session
     from broker.api import asking as asking
     from broker.api import explain as explain
     from broker.api import search as search
+    from broker.api import search_async as search_async
+    from broker.counting import count as count
+    from broker.counting import count_async as count_async
     from broker.errors import ArchiveError as ArchiveError
     from broker.errors import BadConfig as BadConfig
     from broker.errors import BadQuery as BadQuery
@@ -36,15 +41,20 @@ _HOME = {
     "BadConfig": "errors",
     "BadQuery": "errors",
     "BrokerError": "errors",
+    "Count": "answering.counts",
+    "Counted": "answering.counts",
     "Done": "run",
-    "Entity": "entity",
+    "Entity": "joining.entity",
     "Query": "query",
     "Records": "run",
     "Report": "report",
     "Session": "api",
     "asking": "api",
+    "count": "counting",
+    "count_async": "counting",
     "explain": "api",
     "search": "api",
+    "search_async": "api",
 }
 
 __all__ = sorted(_HOME)

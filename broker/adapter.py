@@ -1,10 +1,10 @@
 """The contract between the broker and an adapter, whole.
 
 An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
-archive before it is asked, show the `request` that it would send, `check` whether its archive is there, say
-which copy answered (`via`), and `close`. It receives only conditions that its `can` declared, applies no
-filter of its own, merges nothing, knows no deadline (it is cancelled) and raises one of the errors in
-`broker.errors`.
+archive before it is asked, show the `request` that it would send, `count` without listing, `check` whether
+its archive is there, say which copy answered (`via`), and `close`. It may be asked again after that. It
+receives only conditions that its `can` declared, applies no filter of its own, merges nothing, knows no
+deadline (it is cancelled) and raises one of the errors in `broker.errors`.
 """
 
 from __future__ import annotations
@@ -107,6 +107,46 @@ class Shows(Protocol):
 
     def request(self, ask: Ask) -> str:
         """The exact first request for a question, without credentials."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What entities are counted by: the values of a keyword, or the years (`YYYY`) of a date.
+
+    A keyword finer than the level that is counted (Modality of studies) has the values of those series that
+    satisfy the conditions.
+    """
+
+    keyword: str
+    years: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many entities of its level an `Ask` has at an archive.
+
+    total    entities in all
+    groups   facet -> value -> entities that have it. One with several values is in several groups; "" holds
+             those that have no value
+    unknown  keyword -> entities left out because the archive has no value to judge the condition by
+    """
+
+    total: int
+    groups: Mapping[Facet, Mapping[str, int]] = field(default_factory=dict)
+    unknown: Mapping[str, int] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """An adapter whose archive can count without listing."""
+
+    async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
+        """Entities that satisfy every condition of `ask`, exactly, in all and by each facet.
+
+        It is only asked where the archive applies every condition exactly. None where the archive cannot
+        count this: then the broker lists and checks. Raises ArchiveError.
+        """
         ...
 
 

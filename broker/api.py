@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from broker import config
 from broker.adapter import Adapter
@@ -28,7 +29,7 @@ from catalog.keywords import UnknownKeyword, keyword
 T = TypeVar("T")
 
 TIMEOUT = 30.0
-_DISTRUST = Distrust()
+DISTRUST = Distrust()
 _PAUSES = Pauses()
 
 At = str | Adapter
@@ -55,6 +56,7 @@ class Session:
         config_file: str | Path | None = None,
     ) -> None:
         self.query = query
+        self.distrust = DISTRUST
         self.window = Window.of(query, limit, order, after)
         chosen = list(at)
         known = config.federation(config_file) if not chosen or _named(chosen) else config.Federation({})
@@ -75,9 +77,8 @@ class Session:
 
     def asking(self, timeout: float = TIMEOUT) -> Asking:
         """The query under way, as an async context manager over events."""
-        if not 0 < timeout < 86_400:
-            raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
-        return Asking(self.query, self.adapters, self.wishes, timeout, _DISTRUST, self.admissions)
+        check_timeout(timeout)
+        return Asking(self.query, self.adapters, self.wishes, timeout, self.distrust, self.admissions)
 
     async def answer(self, timeout: float = TIMEOUT, watch: Callable[[Event], None] | None = None) -> Answer:
         """Ask, and collect everything."""
@@ -105,8 +106,20 @@ def search(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
     >>> len(answer), answer.complete
     (3, True)
     """
-    session = Session(_query(query, conditions), **options)
-    return _run(session.answer(timeout))
+    session = Session(as_query(query, conditions), **options)
+    return run(session.answer(timeout))
+
+
+async def search_async(
+    query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any
+) -> Answer:
+    """`search` for asyncio: the whole answer, without blocking the loop.
+
+    >>> import asyncio, broker
+    >>> asyncio.run(broker.search_async("series", "Modality=CT", at=["idc"], limit=1))
+    <Answer: 1+ SERIES entities, complete>
+    """
+    return await Session(as_query(query, conditions), **options).answer(timeout)
 
 
 def asking(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any) -> Asking:
@@ -114,15 +127,22 @@ def asking(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
 
     Leaving it cancels every request that is still under way.
     """
-    return Session(_query(query, conditions), **options).asking(timeout)
+    return Session(as_query(query, conditions), **options).asking(timeout)
 
 
 def explain(query: Query | str, *conditions: str, **options: Any) -> list[Explanation]:
     """What would be asked where, checked here, or refused, and why. Asks nobody."""
-    return Session(_query(query, conditions), **options).explain()
+    return Session(as_query(query, conditions), **options).explain()
 
 
-def _query(query: Query | str, conditions: Sequence[str]) -> Query:
+def check_timeout(timeout: float) -> None:
+    """Raises BadQuery for a time that is none."""
+    if not 0 < timeout < 86_400:
+        raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
+
+
+def as_query(query: Query | str, conditions: Sequence[str] = ()) -> Query:
+    """A Query, or a level and conditions, as a Query. Raises BadQuery."""
     if isinstance(query, str):
         return Query(query, *conditions)
     if conditions:
@@ -152,24 +172,45 @@ def _keywords(fields: Iterable[str]) -> tuple[str, ...]:
         raise BadQuery(str(error)) from error
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, in a thread of its own where a loop is running here already."""
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, in a thread of its own where a loop is running here already.
+
+    The thread has ended when this returns, also when it is interrupted.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    result: list[T] = []
-    errors: list[BaseException] = []
+    return _Aside(work).result()
 
-    def target() -> None:
+
+class _Aside(Generic[T]):
+    """A coroutine in a loop and a thread of its own."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+        self._done: Future[T] = Future()
+        self._stop: Callable[[], object] = lambda: None
+        self._thread = threading.Thread(target=self._target, name="broker-search", daemon=True)
+
+    def result(self) -> T:
+        """Wait for it. Raises what it raised; an interruption cancels it first."""
+        self._thread.start()
         try:
-            result.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            errors.append(error)
+            return self._done.result()
+        except KeyboardInterrupt:
+            self._stop()
+            raise
+        finally:
+            self._thread.join()
 
-    thread = threading.Thread(target=target, name="broker-search", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return result[0]
+    def _target(self) -> None:
+        try:
+            self._done.set_result(asyncio.run(self._main()))
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            self._done.set_exception(error)
+
+    async def _main(self) -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(self._work)
+        self._stop = lambda: loop.call_soon_threadsafe(task.cancel)
+        return await task

@@ -51,7 +51,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _fresh_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test inherits what an archive of another test did."""
-    monkeypatch.setattr(api, "_DISTRUST", Distrust())
+    monkeypatch.setattr(api, "DISTRUST", Distrust())
     Pauses().file.unlink(missing_ok=True)
 
 

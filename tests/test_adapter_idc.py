@@ -195,3 +195,11 @@ async def test_what_is_left_out_for_want_of_a_value_is_counted_and_can_be_had(le
     assert told.unknown == counts
     assert {e.key for e in more if not e.unknown} == {e.key for e in plain}
     assert len(more) == len(plain) + len(flagged)
+
+
+@pytest.mark.parametrize("text", ['PatientSex=""', 'PatientSex="",O', "PatientSex=F"])
+async def test_a_patient_without_a_value_has_none_in_any_series(text: str) -> None:
+    answer = await ask("patients", text, "Modality=SM", at=[Idc()], timeout=60)
+    report = report_of(answer, "idc")
+    assert report.kept == report.fetched > 0
+    assert report.broken == {}

@@ -52,7 +52,17 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["broker", "broker.api", "broker.query", "broker.matching", "broker.run", "adapters.rows"]
+    "module",
+    [
+        "broker",
+        "broker.api",
+        "broker.query",
+        "broker.matching",
+        "broker.run",
+        "adapters.rows",
+        "broker.counting",
+        "broker.answering.counts",
+    ],
 )
 def test_doctests(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module))
@@ -89,3 +99,10 @@ def test_the_shipped_federation_passes_the_check_of_a_users_file() -> None:
     entries = {name: dict(entry) for name, entry in shipped().items()}
     assert set(checked(Path("shipped"), {"archives": entries})[0]) == set(entries)
     assert all(e["state"] and e["as_of"] and e["cite"] for e in entries.values())
+
+
+def test_every_public_name_can_be_imported_and_says_what_it_means() -> None:
+    import broker
+
+    for name in broker.__all__:
+        assert (getattr(broker, name).__doc__ or "").strip(), name

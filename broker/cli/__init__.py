@@ -39,6 +39,10 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     top.add_argument("--version", action="store_true", help="print the version and exit")
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
     _search(verbs.add_parser("search", help="ask archives and print what they know, merged"))
+    _count(
+        verbs.add_parser("count", help="how many there are, without listing them where archives can count")
+    )
+    _facets(verbs.add_parser("facets", help="how many by archive, collection, modality, licence, year ..."))
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
     _show(verbs.add_parser("show", help="every archive's word on one study or series, side by side"))
     _archives(verbs.add_parser("archives", help="the archives of the federation and what is known of them"))
@@ -46,8 +50,8 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     return top, dict(verbs.choices)
 
 
-def _query(verb: argparse.ArgumentParser) -> None:
-    verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+def _query(verb: argparse.ArgumentParser, epilog: str = EXAMPLES) -> None:
+    verb.epilog, verb.formatter_class = epilog, argparse.RawDescriptionHelpFormatter
     verb.add_argument(
         "words",
         nargs="*",
@@ -63,9 +67,6 @@ def _query(verb: argparse.ArgumentParser) -> None:
         help="ask this archive; may be repeated, or a,b",
     )
     verb.add_argument(
-        "--limit", type=int, metavar="N", help="at most N entities (table: 100 unless told; 0: all)"
-    )
-    verb.add_argument(
         "--field", action="append", default=[], metavar="KEYWORD", help="also ask for this attribute"
     )
     verb.add_argument(
@@ -74,14 +75,57 @@ def _query(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--reveal", action="store_true", help="identifying values may be shown to public archives"
     )
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
+def _listing(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--limit", type=int, metavar="N", help="at most N entities (table: 100 unless told; 0: all)"
+    )
     verb.add_argument(
         "--include-unknown", action="store_true", help="also records that leave a condition undecided"
     )
-    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
+def _count(verb: argparse.ArgumentParser) -> None:
+    from broker.cli import examples
+
+    _query(verb, examples.COUNT)
+    _counting(verb)
+    verb.add_argument("--by", action="append", default=[], metavar="FACET,...", help="also by these facets")
+
+
+def _facets(verb: argparse.ArgumentParser) -> None:
+    from broker.cli import examples
+
+    _query(verb, examples.COUNT)
+    _counting(verb)
+    verb.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="FACET,...",
+        help="these facets instead of the usual ones",
+    )
+
+
+def _counting(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--exact",
+        action="store_true",
+        help="list where several archives have some, so that equal UIDs count once",
+    )
+    verb.add_argument(
+        "--top", type=int, default=20, metavar="N", help="values of a facet in the table (20; 0: all)"
+    )
+    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
+    verb.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    verb.add_argument("--quiet", "-q", action="store_true", help="no reports")
 
 
 def _search(verb: argparse.ArgumentParser) -> None:
     _query(verb)
+    _listing(verb)
     verb.add_argument("--order", metavar="KEYWORD,...", help="sort the merged answer; -KEYWORD descending")
     verb.add_argument("--after", metavar="CURSOR", help="the page of an ordered answer after this one")
     verb.add_argument(
@@ -106,6 +150,7 @@ def _search(verb: argparse.ArgumentParser) -> None:
 
 def _explain(verb: argparse.ArgumentParser) -> None:
     _query(verb)
+    _listing(verb)
     verb.add_argument("--format", choices=("table", "json"), default="table")
 
 

@@ -1,0 +1,219 @@
+"""Counting at every archive at once: there where the archive can count, else by listing and checking here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from broker.adapter import Adapter, Counts, Facet, Page, Tally
+from broker.admission import Admission
+from broker.answer import Answer, Collector
+from broker.answering.counts import Counted, Part, at_level, combined, facets_of, part
+from broker.answering.facets import Sheet
+from broker.answering.pages import Window
+from broker.api import TIMEOUT, Session, as_query, check_timeout, run
+from broker.joining.entity import Entity
+from broker.joining.rules import Rules
+from broker.merge import Merge
+from broker.plan import Plan, Wish, loose
+from broker.query import Query
+from broker.report import Report
+from broker.run import Asking, Done
+from catalog.keywords import Level, keyword
+
+Archives = Sequence[tuple[Adapter, Wish, Admission]]
+Listing = tuple[Answer, Answer]  # at the level that is counted, and at the one that the facets need
+
+
+class Counting(Asking):
+    """Archives that count by themselves. `tallies` has what they said, `left` those that could not."""
+
+    def __init__(self, counter: Counter, archives: Archives, timeout: float) -> None:
+        adapters, wishes, admissions = zip(*archives, strict=True) if archives else ((), (), ())
+        super().__init__(counter.query, adapters, wishes, timeout, counter.session.distrust, admissions)
+        self._facets = counter.facets
+        self.tallies: dict[str, Tally] = {}
+        self.left: set[str] = set()
+
+    async def _read(
+        self, who: tuple[int, Adapter], made: Plan, wish: Wish, report: Report, start: float
+    ) -> None:
+        """In place of reading every page: one question, where the archive applies every condition exactly."""
+        adapter = who[1]
+        del wish
+        tally = None
+        if isinstance(adapter, Counts) and countable(made, adapter):
+            tally = await adapter.count(made.asks[0], self._facets)
+        if tally is None:
+            self.left.add(adapter.name)
+            return
+        report.first = time.perf_counter() - start
+        report.fetched = report.kept = tally.total
+        report.unknown = {k: n for k, n in tally.unknown.items() if n}
+        report.untold = [k for k in made.taken_there() if k not in tally.unknown]
+        report.notes.append("counted there")
+        self.tallies[adapter.name] = tally
+
+
+def countable(made: Plan, adapter: Adapter) -> bool:
+    """Whether one question to the archive means exactly the query."""
+    can = adapter.can.at(made.level)
+    exact = all(step.exact and not loose(step, can) for step in made.steps)
+    return exact and not made.groups and len(made.asks) == 1
+
+
+class Counter:
+    """A query to be counted by some facets, at the archives of a session.
+
+    `exact`: where more than one archive has any, they are listed, so that equal UIDs count once.
+    """
+
+    def __init__(self, session: Session, names: Iterable[str] = (), exact: bool = False) -> None:
+        self.session = session
+        self.query = session.query
+        self.names = at_level(facets_of(names), self.query)
+        self.facets = tuple(dict.fromkeys(f for f in self.names.values() if f is not None))
+        self.exact = exact
+        self._archives = list(zip(session.adapters, session.wishes, session.admissions, strict=True))
+
+    async def counted(self, timeout: float) -> Counted:
+        """The numbers. What an archive does not say is in its report."""
+        check_timeout(timeout)
+        end = time.monotonic() + timeout
+        able = [entry for entry in self._archives if isinstance(entry[0], Counts)]
+        others = [entry for entry in self._archives if not isinstance(entry[0], Counts)]
+        made, listed = await asyncio.gather(self._there(able, timeout), self._here(others, timeout))
+        counting, reports = made
+        again = [entry for entry in able if entry[0].name in self._listable(counting, listed)]
+        more = await self._here(again, max(end - time.monotonic(), 0.001))
+        return self._combined(counting, reports, [*listed, *more])
+
+    def _listable(self, counting: Counting, listed: Sequence[Listing]) -> set[str]:
+        """Archives that are to be listed although they can count."""
+        having = [n for n, tally in counting.tallies.items() if tally.total]
+        several = len(having) + any(len(found) for found, _ in listed) > 1
+        return counting.left | set(having if self.exact and several else ())
+
+    async def _there(self, archives: Archives, timeout: float) -> tuple[Counting, dict[str, Report]]:
+        reports: dict[str, Report] = {}
+        counting = Counting(self, archives, timeout)
+        async with counting as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    reports[event.report.archive] = event.report
+        return counting, reports
+
+    async def _here(self, archives: Archives, timeout: float) -> list[Listing]:
+        """Listed, every condition checked; once more at a finer level for the facets that need it."""
+        if not archives:
+            return []
+        finest = max([self.query.level, *(keyword(f.keyword).level for f in self.facets)])
+        levels = list(dict.fromkeys([self.query.level, finest]))
+        end = time.monotonic() + timeout
+        answers = []
+        for level in levels:  # one after the other: an adapter is closed at the end of each
+            left = max(end - time.monotonic(), 0.001)
+            answers.append(await self._listed(_at(self.query, level), archives, left))
+        return [(answers[0], answers[-1])]
+
+    async def _listed(self, query: Query, archives: Archives, timeout: float) -> Answer:
+        fields = tuple(f.keyword for f in self.facets)
+        adapters, wishes, admissions = zip(*archives, strict=True)
+        wishes = tuple(replace(w, fields=(*w.fields, *fields)) for w in wishes)
+        collector = Collector(Window.of(query, None, None, None), self.session.rules)
+        asking = Asking(query, adapters, wishes, timeout, self.session.distrust, admissions)
+        async with asking as events:
+            return await collector.collect(events, [a.name for a in adapters])
+
+    def _combined(self, counting: Counting, told: dict[str, Report], listings: Sequence[Listing]) -> Counted:
+        reports = {**told, **{r.archive: r for whole, _ in listings for r in whole.reports}}
+        finer = {r.archive: r for _, fine in listings for r in fine.reports}
+        sheet = sheet_of(self.query.level, self.names, listings, self.session.rules)
+        parts = [part(reports[n], self.names, t) for n, t in counting.tallies.items() if n not in finer]
+        parts += [self._part(reports[n], finer[n], sheet) for n in finer if reports[n].answered]
+        order = {a.name: i for i, (a, _, _) in enumerate(self._archives)}
+        parts.sort(key=lambda p: order[p.archive])
+        shown = [reports[name] for name in order if name in reports]
+        return combined(self.query, self.names, parts, sheet.together(), shown)
+
+    def _part(self, report: Report, finer: Report, sheet: Sheet) -> Part:
+        """One archive's own numbers. What it did not tell of a facet is not taken for "no value"."""
+        own = sheet.of(report.archive)
+        can = next(a.can for a in self.session.adapters if a.name == report.archive)
+        at = can.at(Level[finer.level]) if finer.level else can
+        asked = [(n, f) for n, f in self.names.items() if f is not None]
+        gone = tuple(n for n, f in asked if not finer.ok or not at.gives(f.keyword))
+        return Part(report.archive, own.total, report.ok and not report.more, own.groups, gone)
+
+
+_NAMES = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series"}
+
+
+def sheet_of(
+    level: Level, names: Mapping[str, Facet | None], listings: Sequence[Listing], rules: Rules
+) -> Sheet:
+    """What was listed, merged, by the facets; these from a finer level where it was listed too."""
+    sheet = Sheet(names)
+    if not listings:
+        return sheet
+    whole = _joined([whole for whole, _ in listings], rules)
+    entities: Sequence[Entity] = getattr(whole, _NAMES[level])
+    if all(fine.query.level is level for _, fine in listings):
+        return sheet.own(entities)
+    return sheet.finer(entities, level, (e for _, fine in listings for e in fine.entities))
+
+
+def _joined(answers: Sequence[Answer], rules: Rules) -> Answer:
+    """Two rounds of one query as one answer."""
+    if len(answers) == 1:
+        return answers[0]
+    merge = Merge(answers[0].query.level, rules)
+    for rank, answer in enumerate(answers):
+        for entity in answer.entities:
+            for source, row in entity.sayings:
+                own = replace(source, rank=source.rank + rank * 1000)
+                merge.add(Page(source.keywords, [row]), own)
+    return replace(answers[0], entities=merge.result())
+
+
+def _at(query: Query, level: Level) -> Query:
+    found = Query(level)
+    found.conditions = query.conditions
+    return found
+
+
+def count(
+    query: Query | str,
+    *conditions: str,
+    by: Iterable[str] = (),
+    exact: bool = False,
+    timeout: float = TIMEOUT,
+    **options: Any,
+) -> Counted:
+    """How many entities satisfy a query, without listing them where the archive can count.
+
+    `by` names facets: keywords, `archive`, `modality`, `collection`, `bodypart`, `license`, `sex`, `year`.
+    With `exact`, archives that have any are listed where there are several, so that equal UIDs count once.
+    Other options as for `search`, without `limit`, `order` and `after`. Raises BadQuery and BadConfig.
+
+    >>> import broker
+    >>> found = broker.count("series", "Collection=rider_pilot", by=["modality"], at=["idc"])
+    >>> found.total, str(found.facets["modality"]["CT"])
+    (Count(low=774, high=774), '172')
+    """
+    return run(Counter(Session(as_query(query, conditions), **options), by, exact).counted(timeout))
+
+
+async def count_async(
+    query: Query | str,
+    *conditions: str,
+    by: Iterable[str] = (),
+    exact: bool = False,
+    timeout: float = TIMEOUT,
+    **options: Any,
+) -> Counted:
+    """`count` for asyncio."""
+    return await Counter(Session(as_query(query, conditions), **options), by, exact).counted(timeout)
