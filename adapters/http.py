@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -36,6 +36,8 @@ from broker.errors import (
 from broker.setup.credentials import Secret
 from broker.setup.limits import Limits
 
+T = TypeVar("T")
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -54,14 +56,28 @@ async def turn() -> AsyncIterator[None]:
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: the body, None for a 204, and the cookies that were set with it."""
+
+    body: bytes | None = None
+    cookies: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Http:
-    """One archive's HTTP side. `headers` log in; they are only sent to the origin of `base`."""
+    """One archive's HTTP side. `headers` log in; they are only sent to the origin of `base`.
+
+    keeps_cookies  whether cookies are sent back as they come; otherwise the caller keeps them
+    private        whether the caller sends secrets in other ways than by `headers`
+    """
 
     base: str
     headers: Mapping[str, Secret] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     ca_file: str | None = None
+    keeps_cookies: bool = True
+    private: bool = False
     _session: aiohttp.ClientSession | None = None
     _pace: Pace = field(init=False)
 
@@ -71,7 +87,8 @@ class Http:
             raise BadConfig(f"not an HTTP address: {self.base!r}")
         if self.ca_file is not None and not Path(self.ca_file).is_file():
             raise BadConfig(f"no file of certificates {self.ca_file}")
-        if self.headers and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        secret = self.headers or self.private
+        if secret and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise BadConfig(f"credentials would travel in the clear to {parts.hostname}: use https")
         self._pace = Pace(self.limits)
 
@@ -89,7 +106,23 @@ class Http:
         """
         return await self._asked(self._post, self.base.rstrip("/") + target, form, accept)
 
-    async def _asked(self, how: Callable[..., Awaitable[bytes | None]], *what: object) -> bytes | None:
+    async def ask(
+        self,
+        target: str,
+        accept: str,
+        method: str = "GET",
+        form: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, Secret] | None = None,
+    ) -> Reply:
+        """The reply with its cookies, for archives that keep sessions; otherwise as `get`.
+
+        What `accept` names may come back, beside JSON. No redirect is followed.
+        """
+        return await self._asked(
+            self._ask, self.base.rstrip("/") + target, accept, method, form, headers or {}
+        )
+
+    async def _asked(self, how: Callable[..., Awaitable[T]], *what: object) -> T:
         tokens = Tokens.of(self.base)
         tokens.earn()
         again = AsyncRetrying(
@@ -108,21 +141,38 @@ class Http:
             self._session = None
 
     async def _get(self, url: str, accept: str, hops: int = 2) -> bytes | None:
-        moved, body = await self._request("GET", url, accept)
-        return body if moved is None else await self._get(self._allowed(url, moved, hops), accept, hops - 1)
+        moved, reply = await self._request("GET", url, accept)
+        if moved is not None:
+            return await self._get(self._allowed(url, moved, hops), accept, hops - 1)
+        return reply.body
 
     async def _post(self, url: str, form: Mapping[str, str | Secret], accept: str) -> bytes | None:
-        sent = {k: v.reveal() if isinstance(v, Secret) else v for k, v in form.items()}
-        moved, body = await self._request("POST", url, accept, sent)
+        return (await self._ask(url, accept, "POST", form, {})).body
+
+    async def _ask(
+        self,
+        url: str,
+        accept: str,
+        method: str,
+        form: Mapping[str, str | Secret] | None,
+        headers: Mapping[str, Secret],
+    ) -> Reply:
+        sent = None if form is None else _revealed(form)
+        moved, reply = await self._request(method, url, accept, sent, _revealed(headers))
         if moved is not None:
             self._allowed(url, moved, 0)
-        return body
+        return reply
 
     async def _request(
-        self, method: str, url: str, accept: str, form: Mapping[str, str] | None = None
-    ) -> tuple[str | None, bytes | None]:
-        """Where it redirects to, or the body."""
-        headers = {"Accept": accept, **{k: v.reveal() for k, v in self.headers.items()}}
+        self,
+        method: str,
+        url: str,
+        accept: str,
+        form: Mapping[str, str] | None = None,
+        own: Mapping[str, str] | None = None,
+    ) -> tuple[str | None, Reply]:
+        """Where it redirects to, or the reply."""
+        headers = {"Accept": accept, **_revealed(self.headers), **(own or {})}
         there = URL(url, encoded=True)
         try:
             asked = self._open().request(method, there, data=form, headers=headers, allow_redirects=False)
@@ -130,9 +180,10 @@ class Http:
                 reply = await asked
             async with reply:
                 if reply.status in (301, 302, 303, 307, 308):
-                    return reply.headers.get("Location", ""), None
+                    return reply.headers.get("Location", ""), Reply()
                 _judge(reply)
-                return None, None if reply.status == 204 else await self._body(reply)
+                body = None if reply.status == 204 else await self._body(reply, accept)
+                return None, Reply(body, {name: morsel.value for name, morsel in reply.cookies.items()})
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _translated(error) from error
 
@@ -147,9 +198,10 @@ class Http:
             raise RefusedByArchive("it redirects elsewhere, which is not followed", "redirect_refused")
         return target
 
-    async def _body(self, reply: aiohttp.ClientResponse) -> bytes:
+    async def _body(self, reply: aiohttp.ClientResponse, accept: str) -> bytes:
         kind = reply.content_type
-        if "json" not in kind and not kind.startswith(("application/octet", "text/plain")):
+        usual = "json" in kind or kind.startswith(("application/octet", "text/plain"))
+        if not usual and kind not in accept:
             raise Malformed(f"it answered {kind or 'without a content type'} instead of JSON", "not_json")
         body = bytearray()
         async for chunk in reply.content.iter_chunked(256 * 1024):
@@ -167,7 +219,7 @@ class Http:
             self._session = aiohttp.ClientSession(
                 timeout=timeout,
                 connector=connector,
-                cookie_jar=aiohttp.CookieJar(unsafe=True),
+                cookie_jar=aiohttp.CookieJar(unsafe=True) if self.keeps_cookies else aiohttp.DummyCookieJar(),
                 trust_env=False,
                 headers={"User-Agent": "imaging-broker"},
             )
@@ -180,6 +232,10 @@ class Http:
             return ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as error:
             raise BadConfig(f"cannot use the certificates in {self.ca_file}: {error}") from error
+
+
+def _revealed(given: Mapping[str, str | Secret] | Mapping[str, Secret]) -> dict[str, str]:
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in given.items()}
 
 
 def _judge(reply: aiohttp.ClientResponse) -> None:

@@ -13,7 +13,7 @@ from broker import config, registry
 from broker.errors import BadConfig
 from broker.planning.privacy import withheld
 from broker.query import Query
-from broker.setup.credentials import Secret, headers
+from broker.setup.credentials import Secret, headers, login
 from catalog.archives import Archive
 
 
@@ -138,3 +138,16 @@ def test_a_public_archive_does_not_see_whom_a_trusted_one_is_asked_for() -> None
     assert withheld(query, [public, trusted, local]) == [hidden, frozenset(), frozenset()]
     assert withheld(query, [public, local]) == [frozenset(), frozenset()]
     assert withheld(Query("studies", PatientName="*"), [public, trusted]) == [frozenset(), frozenset()]
+
+
+def test_a_session_that_is_open_already_is_a_cookie_or_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSION", "0123ABCD")
+    auth = {"kind": "jsession", "token": "env:SESSION"}
+    assert headers("x", auth)["Cookie"].reveal() == "JSESSIONID=0123ABCD"
+    told = login("x", auth)
+    assert told.secret is not None
+    assert (told.kind, told.username, told.secret.reveal()) == ("jsession", "", "0123ABCD")
+    assert "0123ABCD" not in repr(told)
+    basic = login("x", {"kind": "basic", "username": "alice", "password": "env:SESSION"})
+    assert (basic.kind, basic.username) == ("basic", "alice")
+    assert login("x", {}).secret is None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ KINDS = {
     "bearer": ("token",),
     "header": ("name", "value"),
     "netrc": (),
+    "jsession": ("token",),
 }
 _SECRETS = frozenset({"password", "token", "value"})
 
@@ -42,8 +44,40 @@ class Secret:
         return self._text
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to log in, every reference followed: the kind, a user name where there is one, and the secret."""
+
+    kind: str
+    username: str = ""
+    secret: Secret | None = None
+
+
+def login(archive: str, auth: Mapping[str, str], url: str = "") -> Login:
+    """User name and secret, for an archive that is logged in to in a way of its own. Raises BadConfig."""
+    kind, read = _followed(archive, auth, url)
+    text = next((read[name] for name in ("password", "token", "value") if name in read), None)
+    return Login(kind, read.get("username", ""), None if text is None else Secret(text))
+
+
 def headers(archive: str, auth: Mapping[str, str], url: str = "") -> dict[str, Secret]:
     """HTTP headers that log in to an archive. Raises BadConfig, naming the reference that is missing."""
+    where = f"archive {archive}: auth"
+    kind, read = _followed(archive, auth, url)
+    if kind == "header":
+        return {read["name"]: _one_line(where, read["value"])}
+    if kind == "bearer":
+        return {"Authorization": _one_line(where, f"Bearer {read['token']}")}
+    if kind == "jsession":
+        return {"Cookie": _one_line(where, f"JSESSIONID={read['token']}")}
+    if kind == "none":
+        return {}
+    pair = f"{read['username']}:{read['password']}".encode()
+    return {"Authorization": Secret("Basic " + base64.b64encode(pair).decode("ascii"))}
+
+
+def _followed(archive: str, auth: Mapping[str, str], url: str) -> tuple[str, dict[str, str]]:
+    """The kind of a login and what it needs, read from where it is kept."""
     kind = auth.get("kind", "none")
     where = f"archive {archive}: auth"
     if kind not in KINDS:
@@ -52,16 +86,7 @@ def headers(archive: str, auth: Mapping[str, str], url: str = "") -> dict[str, S
     if missing:
         raise BadConfig(f"{where}: kind {kind!r} needs {', '.join(missing)}")
     read = {name: _read(f"{where}.{name}", name, auth[name]) for name in KINDS[kind]}
-    if kind == "netrc":
-        read = _netrc(where, url)
-    if kind == "header":
-        return {read["name"]: _one_line(where, read["value"])}
-    if kind == "bearer":
-        return {"Authorization": _one_line(where, f"Bearer {read['token']}")}
-    if kind == "none":
-        return {}
-    pair = f"{read['username']}:{read['password']}".encode()
-    return {"Authorization": Secret("Basic " + base64.b64encode(pair).decode("ascii"))}
+    return kind, _netrc(where, url) if kind == "netrc" else read
 
 
 def _one_line(where: str, text: str) -> Secret:

@@ -17,7 +17,7 @@ class Auth(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: Literal["none", "basic", "bearer", "header", "netrc"]
+    kind: Literal["none", "basic", "bearer", "header", "netrc", "jsession"]
     username: str | None = None
     password: str | None = None
     token: str | None = None
