@@ -21,10 +21,11 @@ from broker.joining.entity import Source
 from broker.joining.project import grouped
 from broker.matching import Value
 from broker.plan import Plan, Wish, plan
-from broker.planning.check import Checker
+from broker.planning.check import Checker, Row
 from broker.planning.trust import Distrust
 from broker.query import Query
 from broker.report import Report, Status
+from catalog.keywords import Level
 
 log = logging.getLogger("broker")
 
@@ -79,6 +80,7 @@ class Asking:
         self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
         self._open: dict[int, Report] = {}
+        self._takers: dict[int, Taker] = {}
         self._end = 0.0
 
     async def __aenter__(self) -> Asking:
@@ -169,12 +171,13 @@ class Asking:
         if made.refusal:
             report.status, report.reason, report.detail = Status.REFUSED, "condition", made.refusal
             return
+        self._takers[rank] = Taker(made, wish.limit)
         await self._read((rank, adapter), made, wish, report, start)
         full = any(ask.limit and report.fetched >= ask.limit for ask in made.asks)
         if full and not report.more and report.kept < report.fetched:
             # what is not kept took the place of what would be: once more, without a limit
             asks = tuple(replace(ask, limit=None) for ask in made.asks)
-            report.fetched = report.kept = 0
+            report.fetched = 0
             await self._read((rank, adapter), replace(made, asks=asks), wish, report, start)
 
     async def _read(
@@ -183,13 +186,12 @@ class Asking:
         """Every page of every question, checked; the report says what came of it, whatever happens."""
         rank, adapter = who
         checker = Checker(made, adapter.can.at(made.level), wish.include_unknown)
-        taker = Taker(made, wish.limit)
         try:
             for ask in made.asks:
                 async with aclosing(adapter.find(ask)) as pages:  # type: ignore[type-var]
                     async for page in pages:
                         report.first = report.first or time.perf_counter() - start
-                        await self._take((rank, adapter.name), page, checker, taker, report)
+                        await self._take((rank, adapter.name), page, checker, report)
                         if report.more:
                             return
         finally:
@@ -208,9 +210,7 @@ class Asking:
         learned = self._distrust.doubted(adapter.name, await adapter.learn())
         return plan(self.query, adapter.name, learned, wish)
 
-    async def _take(
-        self, who: tuple[int, str], page: Page, checker: Checker, taker: Taker, report: Report
-    ) -> None:
+    async def _take(self, who: tuple[int, str], page: Page, checker: Checker, report: Report) -> None:
         rank, archive = who
         report.fetched += len(page.rows)
         most = self._admissions[rank].limits.records
@@ -220,33 +220,64 @@ class Asking:
         report.notes.extend(note for note in page.notes if note not in report.notes)
         checker.unknown.update(page.unknown)
         for unknown, kept in checker.sort(page):
-            cut = taker.take(kept, report)
+            cut = self._takers[rank].take(kept, report)
             if cut.rows:
                 source = Source(archive, rank, cut.keywords, time.time(), unknown)
                 await self._queue.put(Records(source, cut))
 
 
 class Taker:
-    """Brings records to the level of the query, and takes no more of them than the limit."""
+    """Brings records to the level of the query, and takes no more of them than the limit.
+
+    A record that comes again, in the same page or a later one, counts once. Its row is passed on where it may
+    say something else than before.
+    """
 
     def __init__(self, made: Plan, limit: int | None) -> None:
         self._plan = made
         self._limit = limit
-        self._once: dict[tuple[Value, ...], None] | None = {} if made.groups or len(made.asks) > 1 else None
+        self._seen: set[Value | Row] = set()
+        self._once: dict[Row, None] | None = {} if made.groups else None
 
     def take(self, page: Page, report: Report) -> Page:
-        """The part of a page that is new and that the limit leaves room for; says when there was more."""
+        """The part of a page that the limit leaves room for; says when there was more."""
         page = grouped(page, self._plan)
         if self._once is not None:
-            fresh = [row for row in page.rows if row not in self._once]
-            self._once.update(dict.fromkeys(fresh))
-            page = replace(page, rows=fresh)
-        room = len(page.rows) if self._limit is None else self._limit - report.kept
-        if len(page.rows) > room:
-            report.more = True
-            page = replace(page, rows=page.rows[:room])
-        report.kept += len(page.rows)
+            rows = [row for row in page.rows if row not in self._once]
+            self._once.update(dict.fromkeys(rows))
+            page = replace(page, rows=rows)
+        keys = self._keys(page)
+        fresh = set(keys)
+        room = len(keys) if self._limit is None else self._limit - report.kept
+        if len(fresh) < len(keys) or len(fresh) > room or not self._seen.isdisjoint(fresh):
+            page, fresh = self._sifted(page, keys, room, report)
+        self._seen |= fresh
+        report.kept += len(fresh)
         return page
+
+    def _keys(self, page: Page) -> list[Value | Row]:
+        """What each record is known by: its UID; the whole row where that is missing or not enough."""
+        uid = self._plan.query.level.uid
+        if self._plan.query.level is Level.PATIENT or uid not in page.keywords:
+            return list(page.rows)
+        at = page.keywords.index(uid)
+        return [row[at] or row for row in page.rows]
+
+    def _sifted(
+        self, page: Page, keys: list[Value | Row], room: int, report: Report
+    ) -> tuple[Page, set[Value | Row]]:
+        """A page with records that came before or for which there is no room; and what is new in it."""
+        fresh: set[Value | Row] = set()
+        rows = []
+        for row, key in zip(page.rows, keys, strict=True):
+            if key in self._seen or key in fresh:
+                rows += [row] if key is not row else []
+            elif len(fresh) < room:
+                fresh.add(key)
+                rows.append(row)
+            else:
+                report.more = True
+        return replace(page, rows=rows), fresh
 
 
 def _planned(report: Report, made: Plan) -> None:

@@ -169,6 +169,27 @@ async def test_a_limit_is_per_answer_and_says_when_there_is_more() -> None:
     assert (len(whole), whole.more) == (20, False)
 
 
+@pytest.mark.parametrize("level", [Level.STUDY, Level.PATIENT])
+async def test_what_comes_again_counts_once(level: Level) -> None:
+    """A page repeated, an overlap, one record twice in a page: kept, limit and `more` go by what is new."""
+    can = Can(frozenset({level}), lists_all=True)
+    script = [STUDIES[:5], STUDIES[:5], STUDIES[3:8], [STUDIES[9], STUDIES[9]]]
+    archive = Scripted("again", *script, can=can)
+    told = report_of(await ask(level.name, at=[archive]), "again")
+    assert (told.kept, told.fetched, told.more) == (9, 17, False)
+    for limit, more in ((5, True), (7, True), (8, True), (9, False), (10, False)):
+        answer = await ask(level.name, at=[archive], limit=limit)
+        assert (len(answer), answer.more) == (min(limit, 9), more)
+
+
+async def test_another_word_of_the_same_archive_is_kept_and_counts_once() -> None:
+    other = {**STUDIES[0], "PatientID": "other"}
+    answer = await ask("studies", at=[Scripted("again", STUDIES[:2], [other])], limit=2)
+    assert answer.entities[0].first("PatientID") == ("0", "other")
+    assert report_of(answer, "again").kept == 2
+    assert not answer.more
+
+
 async def test_series_are_grouped_where_studies_are_asked_and_the_report_says_so() -> None:
     series = [
         {
