@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from broker.adapter import Page
 from broker.answering.pages import Window
-from broker.joining.entity import Entity, Source
+from broker.joining.entity import Entity, Row, Source
 from broker.joining.link import linked
 from broker.joining.project import keep_level
 from broker.joining.rules import NO_RULES, Rules
@@ -101,13 +101,16 @@ class Answer:
         return [r for r in self.reports if r.archive in required and not r.ok]
 
 
-def _coarser(entities: Sequence[Entity], level: Level, rules: Rules) -> list[Entity]:
+def _coarser(entities: Sequence[Entity], level: Level, rules: Rules) -> Sequence[Entity]:
     """Series as studies, or studies as patients: each archive's records by what they belong to."""
-    merge = Merge(level, rules)
+    told: dict[int, tuple[Source, list[Row]]] = {}
     for entity in entities:
         for source, row in entity.sayings:
-            page = keep_level(Page(source.keywords, [row]), level)
-            merge.add(page, Source(source.archive, source.rank, page.keywords, source.retrieved))
+            told.setdefault(id(source), (source, []))[1].append(row)
+    merge = Merge(level, rules)
+    for source, rows in told.values():
+        page = keep_level(Page(source.keywords, rows), level)
+        merge.add(page, replace(source, keywords=page.keywords, unknown=()))
     return merge.result()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -106,9 +107,9 @@ def test_no_study_is_joined_across_the_barrier_without_a_bridge() -> None:
 
 
 def patients(
-    rows: list[tuple[str, tuple[Any, ...]]], rules: Rules = NO_RULES, studies: list[Entity] | None = None
+    rows: list[tuple[str, tuple[Any, ...]]], rules: Rules = NO_RULES, studies: Sequence[Entity] = ()
 ) -> list[Entity]:
-    return linked(merged(Level.PATIENT, PATIENT, rows, rules).result(), studies or [], rules)
+    return linked(merged(Level.PATIENT, PATIENT, rows, rules).result(), studies, rules)
 
 
 SAME = [("a", ("7", "lidc_idri", "", "", "")), ("b", ("7", "LIDC-IDRI", "", "", ""))]

@@ -129,3 +129,30 @@ def test_every_value_traces_to_a_record_with_that_uid(held: dict[str, list[Any]]
             assert value in told or set(value or ()) <= {
                 v for t in told for v in ((t,) if isinstance(t, str) else t or ())
             }
+
+
+def test_entities_are_made_when_read_and_do_not_change_afterwards() -> None:
+    """What arrives after a result was taken does not get into it."""
+    merge = merged((source("a"), [("1.2", "P1", "X"), ("1.3", "P", "X")]))
+    before = merge.result()
+    merge.add(Page(KEYWORDS, [("1.2", "P2", "X"), ("1.4", "P", "X")]), source("b", 1))
+    assert (len(before), len(merge), [e.uid for e in merge.result()]) == (2, 3, ["1.2", "1.3", "1.4"])
+    assert before[0].archives == ("a",)
+    assert before[0] is before[0] is before[:1][0]
+    assert merge.result()[0].archives == ("a", "b")
+
+
+def test_what_one_record_lacks_can_contradict_between_two_others() -> None:
+    """No archive contradicts the first one, which says nothing of it."""
+    one = source("a", 0, ("StudyInstanceUID",)), [("1.2",)]
+    two = source("b", 1, ("PatientSex", "StudyInstanceUID")), [("M", "1.2")]
+    three = source("c", 2, ("StudyInstanceUID", "PatientSex", "StudyDate")), [("1.2", "F", "")]
+    for pages in ((one, two, three), (three, one, two), (two, three, one)):
+        assert [e.archives for e in merged(*pages).result()] == [("a",), ("b",), ("c",)]
+
+
+def test_an_archive_that_repeats_itself_costs_time_in_proportion() -> None:
+    """20,000 records of one UID, each different: pair by pair this would take hours."""
+    rows = [("1.2", f"P{n}", "X") for n in range(20_000)]
+    (study,) = merged((source("a"), rows)).result()
+    assert (study.copies, len(study.sayings), len(study.said["a"]["PatientID"] or ())) == (20_000,) * 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -112,7 +112,7 @@ def _study(person: int, study: int, sex: str, born: str, start: int, chance: ran
     ]
 
 
-def merged(records: Iterable[Record], chance: random.Random) -> tuple[list[Entity], list[Entity]]:
+def merged(records: Iterable[Record], chance: random.Random) -> tuple[Sequence[Entity], Sequence[Entity]]:
     """Studies and patients of the broker's answer, whatever the order in which archives answer."""
     shuffled = list(records)
     chance.shuffle(shuffled)
@@ -137,7 +137,7 @@ class Score:
     missed: int
 
 
-def score(records: list[Record], studies: list[Entity]) -> Score:
+def score(records: list[Record], studies: Iterable[Entity]) -> Score:
     """How the merged studies compare with the truth."""
     by_mark = {r.mark: r for r in records}
     slot = {
@@ -168,7 +168,7 @@ def _links(records: list[Record]) -> Iterable[tuple[Record, Record]]:
             yield from combinations(group, 2)
 
 
-def people_score(records: list[Record], patients: list[Entity]) -> Score:
+def people_score(records: list[Record], patients: Iterable[Entity]) -> Score:
     """How the linked patients compare with the truth: pairs of (archive, PatientID) that were fused."""
     truly: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
     issued: defaultdict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)

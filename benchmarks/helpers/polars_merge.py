@@ -19,7 +19,9 @@ def main() -> None:
     for _ in sys.stdin:
         start = time.perf_counter()
         found = _merged(pl, frame)
-        print(json.dumps({"seconds": time.perf_counter() - start, "entities": found.height}), flush=True)
+        seconds = time.perf_counter() - start
+        told = {"seconds": seconds, "entities": found.height, "rows": frame.height / seconds}
+        print(json.dumps(told), flush=True)
 
 
 def _merged(pl: Any, frame: Any) -> Any:

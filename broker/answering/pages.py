@@ -169,9 +169,12 @@ class Window:
     def cut(self, entities: Sequence[Entity]) -> tuple[Sequence[Entity], bool, str | None]:
         """The entities shown, whether more follow, and the cursor for those."""
         if self.order is not None:
-            found = self.order.after(entities, self.place) if self.place else self.order.sorted(entities)
+            found: Sequence[Entity] = (
+                self.order.after(entities, self.place) if self.place else self.order.sorted(entities)
+            )
         else:
-            found = list(entities)
-        shown, more = found[: self.limit], self.limit is not None and len(found) > self.limit
+            found = entities
+        shown = found if self.limit is None else found[: self.limit]
+        more = self.limit is not None and len(found) > self.limit
         ends = cursor(self.query, self.order, shown[-1]) if more and self.order is not None else None
         return shown, more, ends

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from broker.joining.identity import contradictions
@@ -62,61 +63,33 @@ class Link:
 class Entity:
     """One patient, study or series, and every archive's word on it.
 
-    key    its UID, or what it is known by where there is none
-    links  for a patient: why records of several archives are one
-    whole  for one side of a collision: what was not fused
+    key     its UID, or what it is known by where there is none
+    copies  records that were joined, equal ones too
+    links   for a patient: why records of several archives are one
+    whole   for one side of a collision: what was not fused
     """
 
-    __slots__ = ("_more", "_row", "_rules", "_source", "copies", "key", "level", "links", "whole")
+    __slots__ = ("_rules", "_sayings", "copies", "key", "level", "links", "whole")
 
-    def __init__(self, level: Level, key: Key, source: Source, row: Row, rules: Rules = NO_RULES) -> None:
+    def __init__(self, level: Level, key: Key, sayings: Iterable[Saying], rules: Rules = NO_RULES) -> None:
+        given = tuple(sayings)
         self.level = level
         self.key = key
-        self.copies = 1  # records that were joined, equal ones too
+        self.copies = len(given)
         self.links: tuple[Link, ...] = ()
         self.whole: Entity | None = None
-        self._source = source
-        self._row = row
-        self._more: tuple[Saying, ...] = ()  # most entities have one record, and there are many entities
+        self._sayings = given if len(given) == 1 else _differing(given)
         self._rules = rules
-
-    @classmethod
-    def of(cls, level: Level, key: Key, sayings: Iterable[Saying], rules: Rules) -> Entity:
-        """An entity of one record or more."""
-        (source, row), *more = sayings
-        made = cls(level, key, source, row, rules)
-        for other, line in more:
-            made.add(other, line)
-        return made
-
-    @property
-    def _sayings(self) -> tuple[Saying, ...]:
-        return ((self._source, self._row), *self._more)
 
     def __repr__(self) -> str:
         return f"<{self.level.name} {self.key if isinstance(self.key, str) else '/'.join(self.key)}>"
 
-    def add(self, source: Source, row: tuple[Value, ...]) -> bool:
-        """Another record of the same entity; whether it is new. An equal one is only counted."""
-        self.copies += 1
-        for said, known in self._sayings:
-            if known == row and said.archive == source.archive and said.keywords == source.keywords:
-                return False
-        self._more = (*self._more, (source, row))
-        return True
-
-    @property
-    def joined(self) -> bool:
-        """Whether it is made of more than one record that differ."""
-        return bool(self._more)
-
     @property
     def stops(self) -> tuple[str, ...]:
         """Why its records must not be one: keywords that contradict, or `barrier` between archives."""
-        if not self._more:
+        if len(self._sayings) == 1:
             return ()
-        records = [(source.keywords, row) for source, row in self._sayings]
-        found = sorted(contradictions(self.level, records))
+        found = sorted(contradictions(self.level, [(source.keywords, row) for source, row in self._sayings]))
         barred = self._rules.any_barred(frozenset(source.archive for source, _ in self._sayings))
         return (*found, "barrier") if barred else tuple(found)
 
@@ -134,7 +107,7 @@ class Entity:
 
     def part(self, key: Key, sayings: Iterable[Saying]) -> Entity:
         """Some of its records as one side of a collision."""
-        made = Entity.of(self.level, key, sayings, self._rules)
+        made = Entity(self.level, key, sayings, self._rules)
         made.whole = self
         return made
 
@@ -160,6 +133,8 @@ class Entity:
     @property
     def sayings(self) -> Sequence[Saying]:
         """Every record behind this entity, in the order of precedence of the archives."""
+        if len(self._sayings) == 1:
+            return self._sayings
         return sorted(self._sayings, key=lambda s: (s[0].rank, s[0].keywords, repr(s[1])))
 
     @property
@@ -178,13 +153,13 @@ class Entity:
 
         An archive that says several things of one attribute, in several records, has them all here.
         """
-        found: dict[str, dict[str, Value]] = {}
+        told: dict[str, dict[str, list[Value]]] = {}
         for source, row in self.sayings:
-            own = found.setdefault(source.archive, {})
+            own = told.setdefault(source.archive, {})
             for keyword, value in zip(source.keywords, row, strict=True):
                 if value is not None:
-                    own[keyword] = _both(own.get(keyword), value)
-        return found
+                    own.setdefault(keyword, []).append(value)
+        return {a: {k: _together(said) for k, said in own.items()} for a, own in told.items()}
 
     @property
     def values(self) -> dict[str, Value]:
@@ -248,18 +223,23 @@ class Entity:
         return {archive: keywords for archive, keywords in flagged.items() if keywords}
 
 
-def _both(known: Value, value: Value) -> Value:
-    """Two sayings of one archive together; nothing is overwritten."""
-    if known in (None, "", value):
-        return value
-    if value in (None, ""):
-        return known
-    items = [*(_whole(known)), *(_whole(value))]
+def _differing(given: Iterable[Saying]) -> tuple[Saying, ...]:
+    """Without what an archive said again in the same words; the earliest of equal ones stays."""
+    once: dict[object, Saying] = {}
+    for source, row in sorted(given, key=lambda saying: saying[0].retrieved):
+        once.setdefault((source.archive, source.keywords, row), (source, row))
+    return tuple(once.values())
+
+
+def _together(said: Sequence[Value]) -> Value:
+    """What one archive says in several records; nothing is overwritten."""
+    if len(said) == 1:
+        return said[0]
+    different = [value for value in dict.fromkeys(said) if value != ""]
+    if len(different) < 2:
+        return different[0] if different else ""
+    items: Iterable[Any] = chain.from_iterable((v,) if isinstance(v, str) else v or () for v in different)
     return tuple(dict.fromkeys(items))
-
-
-def _whole(value: Value) -> Iterable[Any]:
-    return (value,) if isinstance(value, str) else value or ()
 
 
 def listed(value: Value) -> Iterable[str]:

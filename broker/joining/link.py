@@ -52,7 +52,7 @@ def _fused(group: list[Entity], links: list[Link], rules: Rules) -> list[Entity]
     """One patient, or each by itself where they contradict each other."""
     if len(group) == 1:
         return group
-    whole = Entity.of(Level.PATIENT, group[0].key, [s for p in group for s in p.sayings], rules)
+    whole = Entity(Level.PATIENT, group[0].key, [s for p in group for s in p.sayings], rules)
     whole.copies = sum(p.copies for p in group)
     whole.links = tuple(sorted(set(links), key=lambda x: (x.tier, x.archives, x.by)))
     if not whole.stops:
