@@ -156,12 +156,14 @@ def told(ask: Ask) -> str:
 
 def must(holds: object, text: str) -> None:
     """Fail the test, saying why."""
+    __tracebackhide__ = True
     if not holds:
         raise AssertionError(text)
 
 
 def none_of(faults: Sequence[str], what: str) -> None:
     """Fail the test if there are faults, naming the first of them."""
+    __tracebackhide__ = True
     more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
     must(not faults, f"{what}:\n  " + "\n  ".join(faults[:SHOWN]) + more)
 
