@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from broker.adapter import Page
 from broker.answering.pages import Window
@@ -16,6 +17,15 @@ from broker.query import Query
 from broker.report import Report
 from broker.run import Asking, Event, Records
 from catalog.keywords import Level
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+    from broker.answering.counts import FacetCounts
+    from broker.answering.html import Reports as HtmlReports
+    from broker.answering.parts import Collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,55 @@ class Answer:
     def series(self) -> Sequence[Entity]:
         """The series of the answer; empty where patients or studies were asked for."""
         return self._at(Level.SERIES)
+
+    @property
+    def collections(self) -> Sequence[Collection]:
+        """The collections that the entities belong to, as far as this answer goes."""
+        from broker.answering.parts import collections
+
+        return collections(self)
+
+    @property
+    def report(self) -> HtmlReports:
+        """The reports, shown as a table in Jupyter."""
+        from broker.answering.html import Reports
+
+        return Reports(self.reports)
+
+    def facets(self, *names: str) -> dict[str, FacetCounts]:
+        """The entities counted by attributes: keywords, `archive`, `modality`, `year` ... Raises BadQuery.
+
+        >>> import broker
+        >>> answer = broker.search("series", "Collection=rider_pilot", at=["idc"])
+        >>> str(answer.facets("Modality", "archive")["Modality"]["CT"])
+        '172'
+        """
+        from broker.answering.parts import facets
+
+        return facets(self, names)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A pandas frame, one row an entity (docs/columns.md). Raises MissingExtra."""
+        from broker.answering import frames
+
+        return frames.to_pandas(self)
+
+    def to_polars(self) -> polars.DataFrame:
+        """A polars frame, one row an entity (docs/columns.md). Raises MissingExtra."""
+        from broker.answering import frames
+
+        return frames.to_polars(self)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """An Arrow table, one row an entity (docs/columns.md). Raises MissingExtra."""
+        from broker.answering import frames
+
+        return frames.to_arrow(self)
+
+    def _repr_html_(self) -> str:
+        from broker.answering import html
+
+        return html.answer(self)
 
     def _at(self, level: Level) -> Sequence[Entity]:
         if level is self.query.level:

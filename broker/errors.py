@@ -2,6 +2,7 @@
 
 BrokerError
 ├── BadQuery             the question itself is impossible        (nothing was asked)    exit 2
+├── MissingExtra         an optional package is not installed
 ├── BadConfig            federation file or credential unusable   (nothing was asked)    exit 5
 └── ArchiveError         one archive did not answer; `reason` is a short stable word
     ├── Unreachable      refused, DNS, TLS: no conversation began
@@ -28,6 +29,10 @@ class BadQuery(BrokerError, ValueError):
 
 class BadConfig(BrokerError):
     """The federation file, or a credential that it refers to, cannot be used."""
+
+
+class MissingExtra(BrokerError, ImportError):
+    """A package that only some uses need is not installed; the text names the extra that brings it."""
 
 
 class ArchiveError(BrokerError):

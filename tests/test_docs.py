@@ -61,6 +61,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         "broker.run",
         "adapters.rows",
         "broker.counting",
+        "broker.answer",
         "broker.answering.counts",
     ],
 )

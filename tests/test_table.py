@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from broker.cli.table import _SPARE, USUAL, _fitted, _room
+from broker.answering.columns import SHOWN
+from broker.cli.table import _SPARE, _fitted, _room
 from catalog.keywords import Level
 
 UID = "1.3.6.1.4.1.14519.5.2.1.6834.5010.46520568912698505218429361"
 CELLS = {
-    Level.SERIES: {c: [UID if c.endswith("UID") else "x" * 12] for c in USUAL[Level.SERIES]},
-    Level.STUDY: {c: [UID if c.endswith("UID") else "x" * 12] for c in USUAL[Level.STUDY]},
+    Level.SERIES: {c: [UID if c.endswith("UID") else "x" * 12] for c in SHOWN[Level.SERIES]},
+    Level.STUDY: {c: [UID if c.endswith("UID") else "x" * 12] for c in SHOWN[Level.STUDY]},
 }
 
 
@@ -33,4 +34,4 @@ def test_uids_keep_their_ends_and_wide_places_keep_everything() -> None:
 
 
 def test_columns_that_were_chosen_all_stay() -> None:
-    assert list(_fitted(CELLS[Level.SERIES], 60, usual=False)) == list(USUAL[Level.SERIES])
+    assert list(_fitted(CELLS[Level.SERIES], 60, usual=False)) == list(SHOWN[Level.SERIES])

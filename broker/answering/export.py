@@ -71,11 +71,13 @@ def _told(value: Value) -> Any:
 
 
 def flat_columns(answer: Answer) -> list[str]:
-    """The columns of a flat table: every keyword that some archive gave, and `archives`."""
-    seen: dict[str, None] = {}
+    """The columns of a flat table: every keyword that some archive gave, in its order, and `archives`."""
+    order: dict[tuple[str, ...], None] = {}
+    given: set[str] = set()
     for e in answer.entities:
-        seen.update(dict.fromkeys(e.values))
-    return [*seen, "archives"]
+        order.update((source.keywords, None) for source, _ in e.sayings)
+        given.update(e.values)
+    return [*dict.fromkeys(k for keywords in order for k in keywords if k in given), "archives"]
 
 
 def flat(answer: Answer, columns: list[str]) -> Iterator[list[str | None]]:

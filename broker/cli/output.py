@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from broker.answer import Answer
+from broker.answering.columns import DATE, INTEGER, NUMBER, SHOWN, TEXT
 from broker.answering.export import document, entity, flat, flat_columns
 from broker.cli import table
 from broker.errors import BadQuery
@@ -23,7 +24,7 @@ Columns = tuple[str, ...]
 def columns_of(text: str | None, level: Level) -> Columns:
     """The columns of a table: those asked for, else the usual ones of the level. Raises BadQuery."""
     if not text:
-        return table.USUAL[level]
+        return SHOWN[level]
     try:
         return tuple(w if w == "archives" else keyword(w).name for w in text.split(","))
     except UnknownKeyword as error:
@@ -77,21 +78,24 @@ def _csv(answer: Answer, stream: IO[bytes]) -> None:
 
 
 def _parquet(answer: Answer, stream: IO[bytes]) -> None:
-    """Through DuckDB, all columns text: values are what archives said."""
+    """Through DuckDB, typed as `broker.answering.columns` says."""
     import duckdb
 
-    columns = flat_columns(answer)
-    types = ", ".join(f"\"{c}\": 'VARCHAR'" for c in columns)
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
-        rows, made = Path(folder, "rows.json"), Path(folder, "rows.parquet")
-        with rows.open("w", encoding="utf-8") as text:
-            text.writelines(
-                json.dumps(dict(zip(columns, r, strict=True))) + "\n" for r in flat(answer, columns)
-            )
-        source = f"read_json('{rows}', format='newline_delimited', columns={{{types}}})"
-        db.execute(f"COPY (SELECT * FROM {source}) TO '{made}' (FORMAT parquet, COMPRESSION zstd)")  # noqa: S608
-        stream.write(made.read_bytes())
+    from broker.answering.frames import table
 
+    kinds, made = table(answer)
+    types = ", ".join(f"\"{name}\": '{_SQL[kind]}'" for name, kind in kinds.items())
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
+        rows, file = Path(folder, "rows.json"), Path(folder, "rows.parquet")
+        with rows.open("w", encoding="utf-8") as text:
+            for row in zip(*made.values(), strict=True):
+                text.write(json.dumps(dict(zip(kinds, row, strict=True)), default=str) + "\n")
+        source = f"read_json('{rows}', format='newline_delimited', columns={{{types}}})"
+        db.execute(f"COPY (SELECT * FROM {source}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")  # noqa: S608
+        stream.write(file.read_bytes())
+
+
+_SQL = {TEXT: "VARCHAR", INTEGER: "BIGINT", NUMBER: "DOUBLE", DATE: "DATE"}
 
 _WRITERS: dict[str, Callable[[Answer, IO[bytes]], None]] = {
     "json": _json,

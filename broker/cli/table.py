@@ -8,24 +8,10 @@ import sys
 from typing import IO
 
 from broker.answer import Answer
+from broker.answering.columns import SHOWN
 from broker.answering.export import joined
 from broker.joining.entity import Entity
 from broker.safe import line
-from catalog.keywords import Level
-
-USUAL: dict[Level, tuple[str, ...]] = {
-    Level.PATIENT: (
-        "Collection", "PatientID", "PatientName", "PatientSex", "NumberOfPatientRelatedStudies", "archives",
-    ),
-    Level.STUDY: (
-        "Collection", "PatientID", "StudyDate", "ModalitiesInStudy", "StudyDescription",
-        "NumberOfStudyRelatedSeries", "StudyInstanceUID", "archives",
-    ),
-    Level.SERIES: (
-        "Collection", "PatientID", "StudyDate", "Modality", "BodyPartExamined", "SeriesDescription",
-        "NumberOfSeriesRelatedInstances", "License", "StudyInstanceUID", "SeriesInstanceUID", "archives",
-    ),
-}  # fmt: skip
 
 _HEADS = {
     "NumberOfPatientRelatedStudies": "Studies",
@@ -55,7 +41,7 @@ def write(answer: Answer, stream: IO[bytes], columns: tuple[str, ...]) -> None:
     width = shutil.get_terminal_size((120, 24)).columns if terminal else _WIDE
     cells = {c: [_shown(e, c) for e in answer.entities] for c in columns}
     filled = {c: own for c, own in cells.items() if any(own)}
-    shown = _fitted(filled, width, usual=columns in USUAL.values())
+    shown = _fitted(filled, width, usual=columns in SHOWN.values())
     lines = [row.rstrip() for row in _drawn(shown, width, terminal).splitlines()]
     stream.write("".join(f"{row}\n" for row in lines if row).encode())
     hidden = [_HEADS.get(c, c) for c in filled if c not in shown]
