@@ -5,7 +5,8 @@
     >>> answer
     <Answer: 2+ SERIES entities, complete>
 
-`Query` reads a question, `search` answers it, `asking` streams it, `explain` says what would be asked where.
+`Query` reads a question, `search` answers it, `asking` streams its records, `following` its merged answer;
+`explain` says what would be asked where.
 Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from broker.api import Session as Session
     from broker.api import asking as asking
     from broker.api import explain as explain
+    from broker.api import following as following
     from broker.api import search as search
     from broker.api import search_async as search_async
     from broker.counting import count as count
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
     from broker.errors import BadConfig as BadConfig
     from broker.errors import BadQuery as BadQuery
     from broker.errors import BrokerError as BrokerError
+    from broker.follow import Changed as Changed
+    from broker.follow import Following as Following
     from broker.joining.entity import Entity as Entity
+    from broker.merge import Change as Change
     from broker.query import Query as Query
     from broker.report import Report as Report
     from broker.run import Done as Done
@@ -41,10 +46,13 @@ _HOME = {
     "BadConfig": "errors",
     "BadQuery": "errors",
     "BrokerError": "errors",
+    "Change": "merge",
+    "Changed": "follow",
     "Count": "answering.counts",
     "Counted": "answering.counts",
     "Done": "run",
     "Entity": "joining.entity",
+    "Following": "follow",
     "Query": "query",
     "Records": "run",
     "Report": "report",
@@ -53,6 +61,7 @@ _HOME = {
     "count": "counting",
     "count_async": "counting",
     "explain": "api",
+    "following": "api",
     "search": "api",
     "search_async": "api",
 }

@@ -192,11 +192,15 @@ class Collector:
         async for event in asking:
             if watch is not None:
                 watch(event)
-            if isinstance(event, Records):
-                self.merge.add(event.page, event.source)
-            else:
-                self.reports[event.report.archive] = event.report
+            self.take(event)
         return self.answer(names)
+
+    def take(self, event: Event) -> None:
+        """Take an event in."""
+        if isinstance(event, Records):
+            self.merge.add(event.page, event.source)
+        else:
+            self.reports[event.report.archive] = event.report
 
     def answer(self, names: Sequence[str]) -> Answer:
         """What is known so far."""

@@ -15,6 +15,7 @@ from broker.admission import Admission
 from broker.answer import Answer, Collector
 from broker.answering.pages import Order, Window
 from broker.errors import BadConfig, BadQuery
+from broker.follow import Following
 from broker.pauses import Pauses
 from broker.plan import Wish
 from broker.planning.explanation import Explanation, explained
@@ -80,6 +81,10 @@ class Session:
         check_timeout(timeout)
         return Asking(self.query, self.adapters, self.wishes, timeout, self.distrust, self.admissions)
 
+    def following(self, timeout: float = TIMEOUT) -> Following:
+        """The query under way, as an async context manager over changes of the merged answer."""
+        return Following(self.asking(timeout), Collector(self.window, self.rules), self.names)
+
     async def answer(self, timeout: float = TIMEOUT, watch: Callable[[Event], None] | None = None) -> Answer:
         """Ask, and collect everything."""
         collector = Collector(self.window, self.rules)
@@ -128,6 +133,15 @@ def asking(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
     Leaving it cancels every request that is still under way.
     """
     return Session(as_query(query, conditions), **options).asking(timeout)
+
+
+def following(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any) -> Following:
+    """The query as an async context manager over changes of its merged answer; options as for `search`.
+
+    The first change comes with the first page of the fastest archive. Leaving it cancels every request that
+    is still under way.
+    """
+    return Session(as_query(query, conditions), **options).following(timeout)
 
 
 def explain(query: Query | str, *conditions: str, **options: Any) -> list[Explanation]:

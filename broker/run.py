@@ -138,6 +138,7 @@ class Asking:
         except Exception as raised:
             log.debug("archive %s: unexpected error", adapter.name, exc_info=True)
             error = ArchiveError(f"unexpected {type(raised).__name__} in its adapter", "internal")
+        self._takers.pop(rank, None)  # it remembers every record
         report.seconds = time.perf_counter() - start
         report.via = getattr(adapter, "via", "")
         if error is not None:

@@ -59,6 +59,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         "broker.query",
         "broker.matching",
         "broker.run",
+        "broker.follow",
         "adapters.rows",
         "broker.counting",
         "broker.answer",
