@@ -207,6 +207,7 @@ class Http:
         async for chunk in reply.content.iter_chunked(256 * 1024):
             body += chunk
             if len(body) > self.limits.bytes:
+                body.clear()
                 raise TooMuch(f"one reply holds more than {self.limits.bytes:,} bytes")
         return bytes(body)
 

@@ -103,7 +103,9 @@ class Asking:
         return self
 
     async def __anext__(self) -> Event:
-        if not self._open and self._queue.empty():
+        if not self._queue.empty():  # what has come counts, however late it is looked at
+            return self._queue.get_nowait()
+        if not self._open:
             raise StopAsyncIteration
         left = self._end + GRACE - asyncio.get_running_loop().time()
         try:
@@ -113,6 +115,8 @@ class Asking:
 
     def _overdue(self) -> Event:
         """An archive that does not even end when it is cancelled is reported without it."""
+        if not self._queue.empty():
+            return self._queue.get_nowait()
         if not self._open:
             raise StopAsyncIteration
         rank, report = self._open.popitem()
@@ -144,6 +148,7 @@ class Asking:
         if error is not None:
             _failed(report, error)
         self._admissions[rank].note(adapter.name, error, report.fetched)
+        error = None  # it holds its frames, they hold what was read
         if self._open.pop(rank, None) is not None:
             await self._done(report)
 

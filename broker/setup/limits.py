@@ -31,7 +31,7 @@ class Limits:
     connect: float = 10.0
     first_byte: float = 60.0
     idle: float = 60.0
-    bytes: int = 64 * 1024 * 1024
+    bytes: int = 32 * 1024 * 1024
     records: int = 5_000_000
     pages: int = 50
     connections: int = 4
