@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from adapters.dicomjson import Decoder
 from adapters.http import Http, turn
+from adapters.options import nothing_left, number
 from adapters.qido_learn import learn
 from broker.adapter import Ask, Page
 from broker.errors import BadConfig, TooMuch
@@ -94,13 +95,12 @@ class DicomWeb:
         can = _can(archive.name, options)
         limits = Limits.of(archive.name, archive.limits)
         paging = Paging(
-            size=_number(archive.name, options, "page_size", Paging().size),
+            size=number(archive.name, options, "page_size", Paging().size),
             pages=limits.pages,
             exact=bool(options.pop("exact_pages", False)),
         )
         ca_file = options.pop("ca_file", None)
-        if options:
-            raise BadConfig(f"archive {archive.name}: unknown option {min(options)!r} for dicomweb")
+        nothing_left(archive.name, options, "dicomweb")
         login = headers(archive.name, archive.auth, archive.url)
         return cls(archive.name, Http(archive.url, login, limits, ca_file), can, paging)
 
@@ -113,8 +113,8 @@ class DicomWeb:
         decoder = Decoder(ask.fields)
         unique = decoder.fields.index(ask.level.uid)
         seen: set[object] = set()
-        for number in range(self._paging.pages):
-            body = await self._http.get(self._target(ask, number), ACCEPT)
+        for turned in range(self._paging.pages):
+            body = await self._http.get(self._target(ask, turned), ACCEPT)
             async with turn():
                 page = Page(decoder.fields, []) if body is None else decoder.page(body)
             fresh = {row[unique] for row in page.rows} - seen
@@ -197,10 +197,3 @@ def _matches(name: str, given: Any) -> Mapping[str, frozenset[Kind]]:
         if unknown:
             raise BadConfig(f"{where}.{key}: unknown kind {unknown[0]!r}; known are {', '.join(kinds)}")
     return {key: frozenset(kinds[w] for w in words) for key, words in given.items()}
-
-
-def _number(name: str, options: dict[str, Any], option: str, usual: int) -> int:
-    value = options.pop(option, usual)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadConfig(f"archive {name}: option {option} must be a positive whole number")
-    return value

@@ -85,7 +85,8 @@ def test_every_keyword_of_ours_is_explained() -> None:
 
 
 def test_every_option_of_an_archive_is_in_the_federation_page() -> None:
-    source = (ROOT / "adapters" / "dicomweb.py").read_text() + (ROOT / "adapters" / "idc.py").read_text()
+    names = ("dicomweb", "idc", "nbia")
+    source = "".join((ROOT / "adapters" / f"{name}.py").read_text() for name in names)
     options = set(re.findall(r'options(?:\.pop\(|\.get\(|, )"(\w+)"', source))
     assert options >= {"lists_all", "page_size", "copy"}
     missing = sorted(o for o in options if f"`{o}`" not in FEDERATION)

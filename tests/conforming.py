@@ -1,0 +1,78 @@
+"""The conformance suite over a server of ours on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from peers.loopback import LOGIN_PAGE, Fault, Loopback
+
+from broker.adapter import Adapter
+from broker.api import Session
+from broker.conform import AdapterTests
+from broker.conform.leaks import Open, left_behind
+from broker.errors import ArchiveError, Forbidden, Malformed, RefusedByArchive, ServerFault
+from broker.query import Query
+
+FAULTS: list[tuple[type[ArchiveError], Fault]] = [
+    (RefusedByArchive, Fault(400, "Invalid query parameter: 'ZQ9XMARK'")),
+    (Forbidden, Fault(401, "Unauthorized")),
+    (ServerFault, Fault()),
+    (Malformed, Fault(200, LOGIN_PAGE, "text/html")),
+    (Malformed, Fault(200, "{", "application/json")),
+]
+
+
+class OnLoopback(AdapterTests):
+    """A subclass gives its server and the adapter that speaks to it."""
+
+    def serve(self, **manners: Any) -> Loopback:
+        """The server, with some manners."""
+        raise NotImplementedError
+
+    def adapter(self, server: Any) -> Adapter:
+        """The adapter for a server."""
+        raise NotImplementedError
+
+    def archive(self) -> Any:
+        return self._opened()
+
+    def hanging(self) -> Any:
+        return self._opened(hang=True)
+
+    def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
+        return [(error, self._opened(faults={"": fault})) for error, fault in FAULTS]
+
+    def received(self) -> Sequence[str]:
+        return [self.server.origin + target for target in self.server.requests]
+
+    @asynccontextmanager
+    async def _opened(self, **manners: Any) -> AsyncIterator[Adapter]:
+        async with self.serve(**manners) as self.server:
+            yield self.adapter(self.server)
+
+
+async def gone(server: Loopback) -> None:
+    """The server sees every request of its clients closed within a second."""
+    end = time.monotonic() + 1
+    while server.answering and time.monotonic() < end:
+        await asyncio.sleep(0.01)
+    assert server.answering == 0
+
+
+async def cancelled(server: Loopback, make: Callable[[], Adapter], times: int = 200) -> None:
+    """So many searches, each left while the archive is busy with it; what they leave open is counted."""
+    before = Open.now()
+    for _ in range(times):
+        seen = len(server.requests)
+        start = time.monotonic()
+        async with Session(Query("series"), at=[make()], scan=True).asking(60):
+            while len(server.requests) == seen:
+                await asyncio.sleep(0.001)
+        assert time.monotonic() - start < 2
+    assert len(server.requests) >= times
+    await gone(server)
+    assert await left_behind(before) == []
