@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from broker.adapter import Adapter, Ask, Shows
+from broker.audit import Audit
 from broker.errors import ArchiveError, LeftAlone
 from broker.pauses import Pauses, Standing, counts, key_of
 from broker.report import Report
@@ -25,17 +27,20 @@ _TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore
 class Admission:
     """The terms on which one archive is asked.
 
-    `key` is None for an adapter that a program gave itself: it is always asked.
+    `key` is None for an adapter that a program gave itself: it is always asked, and not audited.
     """
 
     key: str | None = None
     limits: Limits = field(default_factory=Limits)
     pauses: Pauses | None = None
+    audit: Audit | None = None
+    address: str = ""
 
     @classmethod
-    def of(cls, archive: Archive, pauses: Pauses) -> Admission:
+    def of(cls, archive: Archive, pauses: Pauses, audit: Audit | None = None) -> Admission:
         """The terms of an archive of the federation. Raises BadConfig."""
-        return cls(key_of(archive), Limits.of(archive.name, archive.limits), pauses)
+        limits = Limits.of(archive.name, archive.limits)
+        return cls(key_of(archive), limits, pauses, audit, archive.url)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -49,6 +54,15 @@ class Admission:
             if standing is not None:
                 raise _left_alone(standing)
             yield
+
+    def asked(self, adapter: Adapter, ask: Ask) -> None:
+        """Record a question that is about to be sent, where that is wished. Raises ArchiveError."""
+        if self.audit is not None:
+            conditions = " ".join(str(c) for c in ask.conditions)
+            question = (
+                adapter.request(ask) if isinstance(adapter, Shows) else f"{ask.level.name} {conditions}"
+            )
+            self.audit.asked(adapter.name, self.address, question)
 
     def note(self, archive: str, error: ArchiveError | None, fetched: int) -> None:
         """Remember how a question ended."""

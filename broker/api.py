@@ -65,8 +65,10 @@ class Session:
         self.rules = known.rules
         self.adapters = [a if isinstance(a, Adapter) else adapter_for(a) for a in picked]
         self.admissions = [
-            Admission() if isinstance(a, Adapter) else Admission.of(a, _PAUSES) for a in picked
+            Admission() if isinstance(a, Adapter) else Admission.of(a, _PAUSES, known.audit) for a in picked
         ]
+        if known.audit is not None:
+            known.audit.ready()
         hidden = [frozenset[str]()] * len(picked) if reveal else withheld(query, picked)
         extra = _keywords([*fields, *(name for name, _ in (self.window.order or Order()).by)])
         self.wishes = [Wish(extra, self.window.each, scan, include_unknown, names) for names in hidden]

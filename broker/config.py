@@ -19,7 +19,8 @@ from broker.joining.rules import NO_RULES, PatientRef, Rules
 from catalog.archives import Archive, shipped
 
 if TYPE_CHECKING:
-    from broker.setup.federation import Links
+    from broker.audit import Audit
+    from broker.setup.federation import File, Links
 
 VARIABLE = "IMAGING_BROKER_CONFIG"
 APP = "imaging-broker"
@@ -31,6 +32,7 @@ class Federation:
 
     archives: Mapping[str, Archive]
     rules: Rules = NO_RULES
+    audit: Audit | None = None
 
 
 def federation(path: str | Path | None = None) -> Federation:
@@ -44,13 +46,21 @@ def federation(path: str | Path | None = None) -> Federation:
         return Federation({name: Archive(name, **entry) for name, entry in entries.items()})
     from broker.setup.federation import checked
 
-    own, links = checked(file, read(file))
+    own, whole = checked(file, read(file))
     for name, entry in own.items():
         entries[name] = {**entries.get(name, {}), **entry}
         if "adapter" not in entries[name]:
             raise BadConfig(f"{file}: archives.{name}: adapter is missing")
     archives = {name: Archive(name, **entry) for name, entry in entries.items()}
-    return Federation(archives, _rules(file, archives, links))
+    return Federation(archives, _rules(file, archives, whole.links), _audit(file, whole))
+
+
+def _audit(file: Path, whole: File) -> Audit | None:
+    if whole.audit is None:
+        return None
+    from broker.audit import Audit
+
+    return Audit(file.parent / Path(whole.audit.file).expanduser(), whole.audit.required)
 
 
 def _rules(file: Path, archives: Mapping[str, Archive], links: Links) -> Rules:

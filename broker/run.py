@@ -194,6 +194,7 @@ class Asking:
         checker = Checker(made, adapter.can.at(made.level), wish.include_unknown)
         try:
             for ask in made.asks:
+                self._admissions[rank].asked(adapter, ask)
                 async with aclosing(adapter.find(ask)) as pages:  # type: ignore[type-var]
                     async for page in pages:
                         report.first = report.first or time.perf_counter() - start

@@ -56,6 +56,15 @@ class Links(BaseModel):
     crosswalk: str | None = None
 
 
+class Trail(BaseModel):
+    """The `[audit]` table: where queries are recorded, and whether nothing is asked without."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    file: str
+    required: bool = False
+
+
 class File(BaseModel):
     """A federation file."""
 
@@ -63,10 +72,11 @@ class File(BaseModel):
 
     archives: dict[Annotated[str, Field(pattern=NAME)], Entry] = {}
     links: Links = Links()
+    audit: Trail | None = None
 
 
-def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Links]:
-    """The archives of a federation file, only what was set, and its links.
+def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], File]:
+    """The archives of a federation file, only what was set, and the whole file.
 
     Raises BadConfig naming file and field. Values are not repeated in errors: somebody may have
     written a secret there.
@@ -78,4 +88,4 @@ def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]],
         place = ".".join(str(part) for part in first["loc"] if part != "[key]")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise BadConfig(f"{file}: {place}: {first['msg']}{more}") from None
-    return {n: e.model_dump(exclude_none=True) for n, e in read.archives.items()}, read.links
+    return {n: e.model_dump(exclude_none=True) for n, e in read.archives.items()}, read
