@@ -88,8 +88,8 @@ class Limited(ArchiveError):
 
     default_reason = "rate_limited"
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after: float | None = None, reason: str | None = None) -> None:
+        super().__init__(message, reason)
         self.retry_after = retry_after
 
 

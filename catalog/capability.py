@@ -52,10 +52,12 @@ class Can:
                  "has at least one such series", all in the same series
     lists        how many values one request may hold in an any-of list
     stars        how many `*` a wildcard value may hold, or None
+    odd          characters that it may lose beside wildcards, as SQL takes `%`; `*` is sent for them
     unknowns     whether it can tell of records that leave a condition undecided: how many, and which
     cite         on what the promises rest: a clause, a probe at a date, the federation file
     own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
     by_level     what it matches at one level, in place of `matches`, where its levels differ
+    hopes        promises, by level, that only hold if a self-test (`learn`) says so
     """
 
     levels: frozenset[Level]
@@ -68,10 +70,12 @@ class Can:
     relational: bool = False
     lists: int = 50
     stars: int | None = None
+    odd: str = ""
     own_level: frozenset[str] = frozenset()
     unknowns: bool = False
     absent: frozenset[str] = frozenset()
     by_level: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
+    hopes: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
     cite: str = ""
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
@@ -86,7 +90,14 @@ class Can:
         """The same, as it would be if everything that is still open turned out well."""
         text = Proof.YES if self.any_text is Proof.OPEN else self.any_text
         case = Proof.YES if self.any_case_pn is Proof.OPEN else self.any_case_pn
-        return replace(self, any_text=text, any_case_pn=case)
+        return replace(self.promising(self.hopes), any_text=text, any_case_pn=case)
+
+    def promising(self, more: Mapping[Level, Promises]) -> Can:
+        """The same, with further promises by level, and no hopes left."""
+        levels = dict(self.by_level)
+        for level, promises in more.items():
+            levels[level] = {**self.by_level.get(level, self.matches), **promises}
+        return replace(self, by_level=levels, hopes={})
 
     def at(self, level: Level) -> Can:
         """The same, as it holds for questions of one level."""
@@ -97,8 +108,11 @@ class Can:
     def without(self, keywords: Iterable[str]) -> Can:
         """The same, no longer trusted to match these keywords."""
         gone = frozenset(keywords)
-        levels = {level: _less(promises, gone) for level, promises in self.by_level.items()}
-        return replace(self, matches=_less(self.matches, gone), by_level=levels)
+        levels, hopes = (
+            {level: _less(promises, gone) for level, promises in each.items()}
+            for each in (self.by_level, self.hopes)
+        )
+        return replace(self, matches=_less(self.matches, gone), by_level=levels, hopes=hopes)
 
 
 def _less(promises: Promises, gone: frozenset[str]) -> Promises:

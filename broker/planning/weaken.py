@@ -149,6 +149,7 @@ def _wildcard(text: str, can: Can) -> Match | None:
     Values with many `*` wedge archives that match by backtracking, so only so many are sent as the
     archive is known to bear.
     """
+    text = "".join("*" if c in can.odd else c for c in text)
     plain = text if can.any_text is Proof.YES else "".join(c if _PLAIN.fullmatch(c) else "*" for c in text)
     parts = re.sub(r"\*+", "*", plain).split("*")
     if can.stars is not None and len(parts) > can.stars + 1:

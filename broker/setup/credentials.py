@@ -89,6 +89,11 @@ def _followed(archive: str, auth: Mapping[str, str], url: str) -> tuple[str, dic
     return kind, _netrc(where, url) if kind == "netrc" else read
 
 
+def secret(where: str, reference: str) -> Secret:
+    """The secret behind a reference; `where` names the entry in errors. Raises BadConfig."""
+    return Secret(_read(where, "password", reference))
+
+
 def _one_line(where: str, text: str) -> Secret:
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise BadConfig(f"{where}: the secret holds a control character and cannot be sent in a header")
