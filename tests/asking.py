@@ -43,7 +43,11 @@ def report_of(answer: Answer, archive: str) -> Report:
 
 def need_orthanc() -> None:
     """Skip without Orthanc; fail where it is required."""
-    missing = Orthanc.missing()
+    need(Orthanc.missing())
+
+
+def need(missing: str | None) -> None:
+    """Skip without a peer, saying what is missing; fail where peers are required."""
     if missing:
         required = os.environ.get("BROKER_REQUIRE_PEERS") == "1"
         pytest.fail(f"required: {missing}") if required else pytest.skip(missing)

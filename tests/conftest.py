@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import need_orthanc
+from asking import need, need_orthanc
+from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import Orthanc
 
 from broker import api
@@ -78,3 +79,11 @@ def _orthanc(folder: Path, name: str, decode: bool) -> Iterator[Orthanc]:
     need_orthanc()
     with Orthanc(folder=folder, files=sorted((folder / name).glob("*.dcm")), decode=decode) as orthanc:
         yield orthanc
+
+
+@pytest.fixture(scope="session")
+def dcmqrscp(held: tuple[Path, Truth]) -> Iterator[Dcmqrscp]:
+    """Archive B in dcmtk's dcmqrscp."""
+    need(Dcmqrscp.missing())
+    with Dcmqrscp(held[0], sorted((held[0] / "b").glob("*.dcm"))) as peer:
+        yield peer

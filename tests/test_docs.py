@@ -85,10 +85,9 @@ def test_every_keyword_of_ours_is_explained() -> None:
 
 
 def test_every_option_of_an_archive_is_in_the_federation_page() -> None:
-    names = ("dicomweb", "idc", "nbia")
-    source = "".join((ROOT / "adapters" / f"{name}.py").read_text() for name in names)
-    options = set(re.findall(r'options(?:\.pop\(|\.get\(|, )"(\w+)"', source))
-    assert options >= {"lists_all", "page_size", "copy"}
+    source = "".join(file.read_text() for file in (ROOT / "adapters").glob("*.py"))
+    options = set(re.findall(r'options(?:\.\w+\(|, )"(\w+)"', source))
+    assert options >= {"lists_all", "page_size", "copy", "ae_title", "client_key"}
     missing = sorted(o for o in options if f"`{o}`" not in FEDERATION)
     assert not missing
     from broker.setup.federation import Entry

@@ -46,7 +46,7 @@ def _shim_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 @functools.cache
-def _shim() -> Path:
+def shim() -> Path:
     """The compiled ``shim.c``, made once a process and removed at its end."""
     library = Path(_shim_folder().name) / "shim.so"
     options = ["-shared", "-fPIC", "-O1", "-o", str(library), str(SHIM), "-ldl", "-lpthread"]
@@ -56,7 +56,8 @@ def _shim() -> Path:
     return library
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on just now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -159,11 +160,11 @@ class Orthanc:
             connection.close()
 
     def _launch(self) -> None:
-        self.http_port, self.dicom_port = _free_ports(2)
+        self.http_port, self.dicom_port = free_ports(2)
         config = self.folder / "orthanc.json"
         config.write_text(json.dumps(self._config(), indent=1), encoding="utf-8")
         environment = os.environ | {
-            "LD_PRELOAD": str(_shim()),
+            "LD_PRELOAD": str(shim()),
             "ORTHANC_SHIM_DECODE": "1" if self.decode else "0",
             "ORTHANC_SHIM_PARENT": str(os.getpid()),
         }

@@ -1,0 +1,86 @@
+"""The DIMSE adapter passes the conformance suite against Orthanc and dcmqrscp."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from peers.dcmqrscp import Dcmqrscp
+from peers.orthanc import HOST, Orthanc
+
+from adapters.dimse import STUDY_ROOT, Dimse
+from adapters.dimse_link import Peer
+from broker.adapter import Adapter
+from broker.conform import AdapterTests
+from broker.errors import ArchiveError, Unreachable
+from catalog.keywords import Level
+from fixtures.dicom import Holding, truth
+
+HELD = truth()["archives"]["b"]
+COUNTS = {"NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances"}
+LACKS = COUNTS | {"ModalitiesInStudy", "BodyPartExamined", "SeriesDescription"}
+CAN = STUDY_ROOT.without(["StudyDate"])  # one of the dates is written 1997.04.24, and no server finds that
+
+
+def records(held: Iterable[Holding]) -> Mapping[Level, list[dict[str, Any]]]:
+    """The studies and series of fixtures, each series with the UID of its study."""
+    series = [
+        {"StudyInstanceUID": h["study"]["StudyInstanceUID"], **row} for h in held for row in h["series"]
+    ]
+    return {Level.STUDY: [dict(h["study"]) for h in held], Level.SERIES: series}
+
+
+class _Real(AdapterTests):
+    """A real server, started once."""
+
+    paged = False  # so few records come in one batch
+    records = records(HELD)
+    peer: Peer
+    can = CAN
+
+    @asynccontextmanager
+    async def archive(self) -> AsyncIterator[Adapter]:
+        yield Dimse("dimse", self.peer, self.can)
+
+    def hanging(self) -> Any:
+        return self._mute()
+
+    def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
+        return [(Unreachable, self._at(Peer(HOST, 9)))]
+
+    @asynccontextmanager
+    async def _at(self, peer: Peer) -> AsyncIterator[Adapter]:
+        yield Dimse("dimse", peer, CAN)
+
+    @asynccontextmanager
+    async def _mute(self) -> AsyncIterator[Adapter]:
+        """Takes connections, and never says a word."""
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(listen, HOST, 0) as server:
+            yield Dimse("dimse", Peer(HOST, server.sockets[0].getsockname()[1]), CAN)
+
+
+class TestOrthanc(_Real):
+    """Orthanc's DIMSE side."""
+
+    @pytest.fixture(autouse=True)
+    def _running(self, mended: Orthanc) -> None:
+        self.peer = Peer(HOST, mended.dicom_port, mended.aet)
+
+
+class TestDcmqrscp(_Real):
+    """dcmtk's archive, which keeps less of a record."""
+
+    can = replace(CAN, absent=CAN.absent | LACKS)
+
+    @pytest.fixture(autouse=True)
+    def _running(self, dcmqrscp: Dcmqrscp) -> None:
+        self.peer = Peer(HOST, dcmqrscp.port, dcmqrscp.aet)
