@@ -108,6 +108,13 @@ OURS: dict[str, str] = {
     "SizeInMB": "size of the data in megabytes (10**6 bytes)",
 }
 
+# usual keywords that may have several values in one record: those of VM 1-n in PS3.6, and a collection
+SEVERAL = frozenset({
+    "OtherPatientIDs", "OtherPatientNames", "ModalitiesInStudy", "SOPClassesInStudy", "SoftwareVersions",
+    "AdmittingDiagnosesDescription", "PerformingPhysicianName", "OperatorsName", "SpecificCharacterSet",
+    "Collection",
+})  # fmt: skip
+
 
 def _read(text: dict[Level, str]) -> dict[str, Keyword]:
     found: dict[str, Keyword] = {}

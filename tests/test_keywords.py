@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
-from catalog.keywords import OURS, USUAL, Level, UnknownKeyword, keyword
+from catalog.keywords import OURS, SEVERAL, USUAL, Level, UnknownKeyword, keyword
 
 DICOM = [k for k in USUAL.values() if k.tag]
 
@@ -110,3 +110,8 @@ def test_a_keyword_outside_sequences_is_its_own_leaf() -> None:
 def test_paths_that_lead_nowhere(text: str, why: str) -> None:
     with pytest.raises(UnknownKeyword, match=why):
         keyword(text)
+
+
+def test_what_may_have_several_values_is_what_part_6_says() -> None:
+    told = {k.name for k in USUAL.values() if k.tag and dictionary_VM(int(k.tag, 16)) != "1"}
+    assert told | {"Collection"} == SEVERAL

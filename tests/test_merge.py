@@ -156,3 +156,21 @@ def test_an_archive_that_repeats_itself_costs_time_in_proportion() -> None:
     rows = [("1.2", f"P{n}", "X") for n in range(20_000)]
     (study,) = merged((source("a"), rows)).result()
     assert (study.copies, len(study.sayings), len(study.said["a"]["PatientID"] or ())) == (20_000,) * 3
+
+
+def test_two_values_in_one_record_of_what_can_only_have_one_are_a_conflict() -> None:
+    keywords = ("StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "Modality", "PatientName")
+    row = ("1.2", ("20200101", "20200102"), ("CT", "SR"), ("CT", "SR"), ("A^B", "A^B^^"))
+    (study,) = merged((source("a", 0, keywords), [row])).result()
+    assert study.conflicts == {"StudyDate": {"a": ("20200101", "20200102")}}
+
+
+def test_modalities_in_study_are_a_union_and_counts_are_never_summed() -> None:
+    keywords = ("StudyInstanceUID", "ModalitiesInStudy", "NumberOfStudyRelatedSeries")
+    one = source("a", 0, keywords), [("1.2", ("CT", "SR"), "3")]
+    two = source("b", 1, keywords), [("1.2", ("CT", "SEG"), "2")]
+    for pages in ((one, two), (two, one)):
+        (study,) = merged(*pages).result()
+        assert study.values["ModalitiesInStudy"] == ("CT", "SR", "SEG")
+        assert study.values["NumberOfStudyRelatedSeries"] == "3"
+        assert study.conflicts == {"NumberOfStudyRelatedSeries": {"a": "3", "b": "2"}}

@@ -11,12 +11,15 @@ from broker.joining.identity import contradictions
 from broker.joining.rules import NO_RULES, Rules, dummy
 from broker.matching import Value
 from broker.meaning.normal import UNREADABLE, comparable, normal
-from catalog.keywords import Level
+from catalog.keywords import SEVERAL, USUAL, Level
 
 Key = str | tuple[str, ...]
 
 
 PATIENT_KEYWORDS = ("Collection", "IssuerOfPatientID", "PatientID")
+
+UNION = frozenset({"ModalitiesInStudy", "SOPClassesInStudy"})
+"""Of these an archive knows those of its own copy; all of them together are right."""
 
 
 def patient_key(archive: str, said: Sequence[Value]) -> Key | None:
@@ -163,12 +166,17 @@ class Entity:
 
     @property
     def values(self) -> dict[str, Value]:
-        """keyword -> the value to show: of the first archive, in precedence, that gives one."""
+        """keyword -> the value to show: of the first archive, in precedence, that gives one.
+
+        ModalitiesInStudy and SOPClassesInStudy have those of all archives.
+        """
         shown: dict[str, Value] = {}
         for own in self.said.values():
             for keyword, value in own.items():
                 if shown.get(keyword) in (None, ""):
                     shown[keyword] = value
+                elif keyword in UNION:
+                    shown[keyword] = _together((shown[keyword], value))
         return shown
 
     @property
@@ -184,20 +192,24 @@ class Entity:
     def conflicts(self) -> dict[str, dict[str, Value]]:
         """keyword -> archive -> value, where archives, or one archive in itself, do not agree.
 
-        An empty value beside a value is no conflict.
+        One archive disagrees with itself where it gives a study two dates, in two records or in one. An empty
+        value beside a value is no conflict, and neither are parts of a union.
         """
+        if len(self._sayings) == 1 and not any(isinstance(value, tuple) for value in self._sayings[0][1]):
+            return {}
         found: dict[str, dict[str, Value]] = {}
-        if len(self._sayings) > 1:
-            for archive, own in self.said.items():
-                for keyword, value in own.items():
-                    if value != "":
-                        found.setdefault(keyword, {})[archive] = value
+        for archive, own in self.said.items():
+            for keyword, value in own.items():
+                if value != "":
+                    found.setdefault(keyword, {})[archive] = value
         return {k: by for k, by in found.items() if self._disagree(k)}
 
     def _disagree(self, keyword: str) -> bool:
         told = {row[s.keywords.index(keyword)] for s, row in self._sayings if keyword in s.keywords}
         compared = {frozenset(comparable(keyword, v) for v in listed(value)) - {""} for value in told}
-        return len(compared - {frozenset()}) > 1
+        if _one_value(keyword, self.level) and any(len(values) > 1 for values in compared):
+            return True
+        return keyword not in UNION and len(compared - {frozenset()}) > 1
 
     @property
     def normal(self) -> dict[str, dict[str, Value]]:
@@ -229,6 +241,12 @@ def _differing(given: Iterable[Saying]) -> tuple[Saying, ...]:
     for source, row in sorted(given, key=lambda saying: saying[0].retrieved):
         once.setdefault((source.archive, source.keywords, row), (source, row))
     return tuple(once.values())
+
+
+def _one_value(keyword: str, level: Level) -> bool:
+    """Whether an entity of this level can only have one value of an attribute."""
+    known = USUAL.get(keyword)
+    return known is not None and known.level <= level and keyword not in SEVERAL
 
 
 def _together(said: Sequence[Value]) -> Value:
