@@ -23,6 +23,8 @@ from catalog.keywords import Level, keyword
 if TYPE_CHECKING:
     import duckdb
 
+    from catalog.collection import Collection
+
 T = TypeVar("T")
 
 _TEXT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.WILDCARD, Kind.CONTAINS, Kind.EMPTY})
@@ -111,6 +113,16 @@ class Idc:
     async def _rows(worker: _Worker, asked: sql.Clause) -> list[tuple[Any, ...]]:
         return await worker.run(lambda db: db.execute(*asked).fetchall())
 
+    async def collections(self) -> list[Collection]:
+        """Its collections and analysis results, counted in the index. Raises ServerFault."""
+        from adapters import idc_collections
+
+        worker = _Worker(lambda _: duckdb_in_memory())
+        try:
+            return await worker.run(lambda db: idc_collections.read(db, _parquet(), self.name, self._version))
+        finally:
+            await worker.close()
+
     async def _unknown(self, worker: _Worker, ask: Ask) -> Page:
         """No rows, but how many were left out because a condition is unknown of them."""
         told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
@@ -142,6 +154,13 @@ class Idc:
         db.execute(MACRO)
         self.via = f"parquet of idc-index-data {self._version}"
         return db
+
+
+def duckdb_in_memory() -> duckdb.DuckDBPyConnection:
+    """A database that holds nothing."""
+    import duckdb
+
+    return duckdb.connect()
 
 
 _OPEN: dict[tuple[object, ...], duckdb.DuckDBPyConnection] = {}

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from broker.matching import Item, Value
 from broker.query import Condition
 from catalog.capability import Can
 from catalog.keywords import Level
+
+if TYPE_CHECKING:
+    from catalog.collection import Collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,15 @@ class Checks(Protocol):
 
     async def check(self) -> str:
         """What the archive is, in a few words: `QIDO-RS`, `XNAT 1.8.10`. Raises ArchiveError."""
+        ...
+
+
+@runtime_checkable
+class Collects(Protocol):
+    """An adapter whose archive tells of its data sets as a whole."""
+
+    async def collections(self) -> list[Collection]:
+        """Its collections, with `archive` and `held_at` its name. Raises ArchiveError."""
         ...
 
 

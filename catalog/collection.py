@@ -44,6 +44,13 @@ class Count:
         high = {"~": number * (1 + _NEAR), ">": None, "<": number - step}.get(sign, number)
         return cls(low, high, text)
 
+    @property
+    def exact(self) -> int | float | None:
+        """The number, where it was said exactly."""
+        if self.low != self.high:
+            return None
+        return int(self.low) if self.low.is_integer() else self.low
+
     def __str__(self) -> str:
         sign = self.said[0] if self.said[0] in "~><" else ""
         number = float(self.said.removeprefix(sign))
@@ -61,7 +68,7 @@ class Collection:
     licenses, dois   for the data set or its parts
     derived      whether it holds results of analyses only
     same_as      records of other archives that are declared to be of the same data set, as `archive/id`
-    held_at      archive of the federation whose `Collection` attribute has this id, or ""
+    held_at      archive of the federation whose series carry this id as the attribute `held_as`, or ""
     """
 
     archive: str
@@ -83,6 +90,7 @@ class Collection:
     derived: bool = False
     same_as: tuple[str, ...] = ()
     held_at: str = ""
+    held_as: str = "Collection"
     quote: str = ""
     note: str = ""
     about: str = ""
@@ -93,19 +101,16 @@ class Collection:
         return f"{self.archive}/{self.id}"
 
     def holdings(self, held: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Where its series can be listed: (archive of the federation, the query).
+        """Where its series can be listed: (archive of the federation, the condition on them).
 
         `held` says for every archive of records at which archive of the federation they are held.
         """
-        own = [(self.held_at, self.id)] if self.held_at else []
+        own = [(self.held_at, self.held_as, self.id)] if self.held_at else []
         others = [ref.partition("/") for ref in self.same_as]
-        places = dict.fromkeys(own + [(held[a], i) for a, _, i in others if held.get(a)])
-        return [(at, f"series {_condition(ident)}") for at, ident in places]
+        declared = [(held[a], "Collection", i) for a, _, i in others if held.get(a)]
+        return [(at, f"{keyword}={_exactly(ident)}") for at, keyword, ident in dict.fromkeys(own + declared)]
 
 
-def _condition(ident: str) -> str:
-    """The condition on `Collection`, as a shell takes it."""
-    import shlex
-
-    value = f'"{ident}"' if re.search(r"[,*?]", ident) else ident
-    return shlex.quote(f"Collection={value}")
+def _exactly(ident: str) -> str:
+    """The value as the query language takes it: in double quotes where it holds signs of that language."""
+    return f'"{ident}"' if re.search(r'[,*?"]', ident) else ident

@@ -108,10 +108,10 @@ def _day(text: str, rest: str) -> str:
 def leading(evidence: Iterable[Evidence]) -> Evidence | None:
     """The evidence that answers for a cell.
 
-    Certain before uncertain, measured before said, later before earlier, dated before undated.
-    None if there is no evidence.
+    Certain before uncertain, measured before said, later before earlier, dated before undated;
+    of equals the last one, which was added last. None if there is no evidence.
     """
-    return max(evidence, key=_weight, default=None)
+    return max(reversed(list(evidence)), key=_weight, default=None)
 
 
 def _weight(e: Evidence) -> tuple[bool, bool, bool, str, str]:

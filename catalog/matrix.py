@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TypeVar
@@ -155,10 +156,20 @@ class Matrix:
         picked = tuple(map(self.row, rows)) if rows else self.rows
         tables = {r.table for r in picked}
         mine = replace(self, capabilities=tuple(c for c in self.capabilities if c.table in tables))
-        shown = tuple(map(mine.capability, capabilities)) if capabilities else mine.capabilities
+        shown = (
+            tuple(c for name in capabilities for c in mine.meant(name)) if capabilities else mine.capabilities
+        )
         if capabilities and not rows:
             picked = tuple(r for r in picked if r.table in {c.table for c in shown})
         return replace(self, rows=picked, capabilities=shown)
+
+    def meant(self, name: str) -> list[Capability]:
+        """The capabilities of this name, at most one in each table. Raises UnknownName."""
+        found: list[Capability] = []
+        for table in TABLES:
+            with suppress(UnknownName):
+                found.append(self.of(table).capability(name))
+        return found or [self.capability(name)]
 
     def until(self, date: str) -> Matrix:
         """The matrix as it stood at the end of a date: no archive of today in 2010."""

@@ -46,6 +46,13 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
     _show(verbs.add_parser("show", help="every archive's word on one study or series, side by side"))
     _archives(verbs.add_parser("archives", help="the archives of the federation and what is known of them"))
+    _matrix(
+        verbs.add_parser("matrix", help="what is known of archives and archive software, with its evidence")
+    )
+    _compare(verbs.add_parser("compare", help="archives, or archive programs, capability by capability"))
+    _collections(
+        verbs.add_parser("collections", help="data sets as a whole: how many patients, which licence")
+    )
     verbs.add_parser("schema", help="the JSON Schema of `search --format json`")
     return top, dict(verbs.choices)
 
@@ -171,26 +178,65 @@ ARCHIVES = """examples:
 """
 
 
+_FORMS = ("table", "json", "csv", "markdown")
+
+
 def _archives(verb: argparse.ArgumentParser) -> None:
-    verb.epilog, verb.formatter_class = ARCHIVES, argparse.RawDescriptionHelpFormatter
     verb.add_argument(
-        "words", nargs="*", metavar="check [ARCHIVE ...] | add NAME", help="nothing: list the archives"
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="as in public_api=yes; may be repeated",
     )
-    verb.add_argument("--reset", action="store_true", help="check: ask also those that are left alone")
-    verb.add_argument("--kind", metavar="ADAPTER", help="add: how it is spoken to: dicomweb, xnat ...")
-    verb.add_argument("--url", help="add: where it is")
-    for table in ("option", "limit", "auth"):
-        verb.add_argument(
-            f"--{table}", action="append", default=[], metavar="NAME=VALUE", help=f"add: one {table}; repeat"
-        )
     verb.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="add: title, asked, trust ..."
+        "--include-unknown", action="store_true", help="also archives of which a condition is not known"
     )
-    verb.add_argument("--unchecked", action="store_true", help="add: although it does not answer now")
-    verb.add_argument(
-        "--timeout", type=float, default=10.0, metavar="SECONDS", help="check, add: for each archive (10)"
-    )
+    verb.add_argument("--pages", metavar="FOLDER", help="write what ships as Markdown pages there")
     verb.add_argument("--format", choices=("table", "json"), default="table")
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
+def _matrix(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("rows", nargs="*", metavar="ARCHIVE", help="only these archives or archive programs")
+    _cells(verb)
+    verb.add_argument("--table", choices=("archives", "software"), help="one of the two tables")
+    verb.add_argument("--as-of", metavar="DATE", help="as it stood on this date, such as 2010-08")
+    verb.add_argument(
+        "--changed-since", metavar="DATE", help="cells that say something else than before this date"
+    )
+    verb.add_argument("--check", metavar="FOLDER", help="check the files of a folder like catalog/data")
+
+
+def _compare(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("rows", nargs="*", metavar="ARCHIVE", help="two or more archives, or archive programs")
+    _cells(verb)
+
+
+def _cells(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--capability",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one; may be repeated, or a,b",
+    )
+    verb.add_argument("--why", action="store_true", help="all the evidence of every cell")
+    verb.add_argument("--format", choices=_FORMS, default="table")
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
+def _collections(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("words", nargs="*", metavar="WORD", help="words that stand in its title or description")
+    verb.add_argument(
+        "--where", action="append", default=[], metavar="CONDITION", help="as in modality=CT or patients>100"
+    )
+    verb.add_argument("--at", action="append", default=[], metavar="ARCHIVE", help="only of this archive")
+    verb.add_argument(
+        "--include-unknown", action="store_true", help="also collections of which a condition is not known"
+    )
+    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
+    verb.add_argument("--format", choices=_FORMS, default="table")
     verb.add_argument("--config", metavar="FILE", help="federation file")
 
 

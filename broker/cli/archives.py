@@ -1,4 +1,4 @@
-"""`broker archives`: the federation, and what is known of each archive's state."""
+"""`broker archives`: every archive that is known, how a query reaches it, and its state as a source says."""
 
 from __future__ import annotations
 
@@ -6,59 +6,110 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 from broker.cli import OK
-from broker.config import federation
-from broker.errors import BadQuery
+from broker.errors import BadConfig
+from broker.knowledge import Knowledge, conditions, judged, knowledge, own_row
 from broker.registry import adapters
 from broker.safe import line
 from catalog.archives import Archive
+from catalog.matrix import ADAPTER, CATALOG, Row
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every archive; `*` marks those that are asked when a query names none."""
-    if args.words:
-        return _verb(args)
-    archives = list(federation(args.config).archives.values())
+    """Print archives; `*` marks those that are asked when a query names none. Raises BadQuery, BadConfig."""
+    if args.pages:
+        return _pages(Path(args.pages))
+    known = knowledge(args.config)
+    wheres = conditions(args.where, known.matrix)
+    kept, unknown = judged(_rows(known), wheres)
+    shown = kept + unknown if args.include_unknown else kept
     spoken = adapters()
     if args.format == "json":
-        print(json.dumps([_plain(a, spoken) for a in archives], ensure_ascii=False, indent=1))
+        plain = [_plain(r, known.archives.get(r.id), spoken) for r in shown]
+        print(json.dumps(plain, ensure_ascii=False, indent=1))
     else:
-        _table(archives, spoken)
+        _table(shown, known.archives, spoken)
+    if unknown:
+        names = ", ".join(r.id for r in unknown)
+        left = "shown too" if args.include_unknown else "left out (--include-unknown shows them)"
+        print(line(f"of {len(unknown)} archives a condition is not known, {left}: {names}"), file=sys.stderr)
     return OK
 
 
-def _verb(args: argparse.Namespace) -> int:
-    from broker.cli import archives_add, archives_check
-
-    match args.words:
-        case ["check", *names]:
-            return archives_check.run(args, tuple(names))
-        case ["add", name]:
-            return archives_add.run(args, name)
-    raise BadQuery(f"archives {' '.join(args.words)}: write `check [ARCHIVE ...]` or `add NAME`")
+def _rows(known: Knowledge) -> list[Row]:
+    """The federation in its order, then every other row of the matrix."""
+    rows = {r.id: r for r in known.matrix.rows if r.table == "archives"}
+    federated = [rows.get(n) or own_row(n, a, len(rows)) for n, a in known.archives.items()]
+    return [*federated, *(r for r in rows.values() if r.id not in known.archives)]
 
 
-def _table(archives: list[Archive], spoken: list[str]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _table(rows: list[Row], archives: Mapping[str, Archive], spoken: list[str]) -> None:
+    if not rows:
+        return
+    from broker.cli import printing
 
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for head in ("", "Archive", "Kind", "State", "As of", "Title and note"):
-        made.add_column(head, overflow="fold")
-    for a in archives:
-        kind = a.adapter if a.adapter in spoken else f"{a.adapter} (no adapter installed)"
-        about = a.title + (f": {a.note}" if a.note else "")
-        cells = ("*" if a.asked else "", a.name, kind, a.state, a.as_of, about)
-        made.add_row(*(Text(line(c)) for c in cells))
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(made)
+    heads = ("", "Archive", "Route", "By", "State", "As of", "Title and note")
+    made = printing.table(*heads, whole=("Archive", "Route", "As of"))
+    for row in rows:
+        a = archives.get(row.id)
+        state, as_of = (a.state, a.as_of) if a else (row.today.state, row.today.as_of)
+        about = row.title + (f": {a.note}" if a and a.note else "")
+        cells = ("*" if a and a.asked else "", row.id, _how(row), _by(row, a, spoken), state, as_of, about)
+        made.add_row(*printing.cells(*cells))
+    printing.show(made, printing.console())
     print("* asked when a query names no archive; the others with --at NAME. State: as a dated source says,")
-    print("  not as seen from here.")
+    print("  not as seen from here. `broker matrix ARCHIVE --why` shows what is known, and from where.")
 
 
-def _plain(a: Archive, spoken: list[str]) -> dict[str, object]:
+def _how(row: Row) -> str:
+    return row.route.how if row.route else "matrix only"
+
+
+def _by(row: Row, archive: Archive | None, spoken: list[str]) -> str:
+    """What answers: an adapter that speaks to it, archives that stand for it, or files to import."""
+    if archive and archive.state != "retired":
+        return archive.adapter if archive.adapter in spoken else f"{archive.adapter} (no adapter installed)"
+    route = row.route
+    if route and route.how == ADAPTER:
+        return f"--at {','.join(route.ask)}"
+    if route and route.how == CATALOG:
+        return f"import as {' or '.join(route.importers)}"
+    return ""
+
+
+def _plain(row: Row, a: Archive | None, spoken: list[str]) -> dict[str, object]:
     """Without `auth`: even references to secrets stay where they are."""
+    known: dict[str, object] = {
+        "name": row.id,
+        "title": row.title,
+        "layer": row.layer,
+        "state": row.today.state,
+        "as_of": row.today.as_of,
+        "cite": "; ".join(e.source.title for e in row.today.evidence),
+        "route": dataclasses.asdict(row.route) if row.route else None,
+        "successors": row.today.successors,
+        "asked": False,
+    }
+    if a is None:
+        return known
     fields = {k: v for k, v in dataclasses.asdict(a).items() if k not in ("auth", "options")}
-    return {**fields, "adapter_installed": a.adapter in spoken, "auth_kind": a.auth.get("kind", "none")}
+    own = {"adapter_installed": a.adapter in spoken, "auth_kind": a.auth.get("kind", "none")}
+    return known | fields | own
+
+
+def _pages(folder: Path) -> int:
+    """Write the Markdown pages of what ships; other files of the folder are not touched."""
+    from broker.cli.pages import pages
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = pages()
+        for name, text in made.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadConfig(f"--pages {folder}: {error.strerror}") from error
+    print(f"wrote {len(made)} pages to {folder}", file=sys.stderr)
+    return OK

@@ -1,0 +1,131 @@
+"""`broker collections`: data sets as a whole, with their counts as a source gave them at a date."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from broker.cli import INCOMPLETE, OK
+from broker.cli.asked import names
+from broker.cli.matrix_export import rows_as
+from broker.collecting import Collections, gather, wheres
+from broker.safe import line
+from catalog.collection import Collection
+
+_COLUMNS = (
+    "collection", "title", "collections", "patients", "studies", "series", "instances", "images", "size_gb",
+    "modalities", "techniques", "body_parts", "conditions", "species", "licenses", "dois", "program", "state",
+    "derived", "as_of", "source", "url", "quote", "note", "same_as", "holdings", "unknown",
+)  # fmt: skip
+_WIDE = 40  # characters of a title in the table
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the collections. Raises BadQuery and BadConfig before anything is asked."""
+    conditions = wheres(args.where)
+    words = [word for text in args.words for word in text.split()]
+    found = asyncio.run(
+        gather(words, conditions, at=names(args.at), timeout=args.timeout, config_file=args.config)
+    )
+    shown = [*found.kept, *(found.unknown if args.include_unknown else ())]
+    if args.format == "table":
+        _table(shown, found.held)
+    else:
+        sys.stdout.write(_exported(shown, found, args.format))
+    _report(found, len(shown), shown_too=args.include_unknown)
+    return OK if found.complete else INCOMPLETE
+
+
+def _report(found: Collections, shown: int, *, shown_too: bool) -> None:
+    for told in found.told:
+        text = f"failed: {told.why}" if told.why else f"{told.records:,} collections"
+        print(line(f"{told.archive}: {text}"), file=sys.stderr)
+    unknown = ""
+    if found.unknown:
+        left = "shown too" if shown_too else "left out (--include-unknown)"
+        unknown = f"; of {len(found.unknown):,} more a condition is not known, {left}"
+    state = "" if found.complete else "; the answer is INCOMPLETE"
+    print(f"{shown:,} collections{unknown}{state}", file=sys.stderr)
+
+
+def _table(shown: list[Collection], held: Mapping[str, str]) -> None:
+    if not shown:
+        return
+    from broker.cli import printing
+
+    heads = ("Collection", "Title", "Patients", "Series", "Modalities", "Of", "Licence", "As of", "Held at")
+    made = printing.table(*heads, whole=("Patients", "Series", "As of"), right=("Patients", "Series"))
+    for c in shown:
+        made.add_row(*printing.cells(*_cells(c), ", ".join(at for at, _ in c.holdings(held))))
+    printing.show(made, printing.console())
+    listed = next((c for c in shown if c.holdings(held)), None)
+    if listed:
+        ((at, where), *_) = listed.holdings(held)
+        example = f"broker search series {shlex.quote(where)} --at {at}"
+        print(line(f"the series of one of them: {example}"))
+
+
+def _cells(c: Collection) -> tuple[str, ...]:
+    title = c.title if len(c.title) <= _WIDE else f"{c.title[: _WIDE - 1]}…"
+    count = {name: str(c.counts.get(name, "")) for name in ("patients", "series", "images")}
+    series = count["series"] or (f"{count['images']} images" if count["images"] else "")
+    kinds = ", ".join((*c.modalities, *c.techniques))
+    return (
+        c.key,
+        title,
+        count["patients"],
+        series,
+        kinds,
+        _of(c),
+        ", ".join(c.licenses),
+        c.as_of or "undated",
+    )
+
+
+def _of(c: Collection) -> str:
+    parts = ", ".join((*c.body_parts, *c.conditions)[:3])
+    return f"{parts} ({', '.join(c.species)})" if c.species and c.species != ("Human",) else parts
+
+
+def _exported(shown: list[Collection], found: Collections, form: str) -> str:
+    undecided = {c.key for c in found.unknown}
+    rows = [_plain(c, found.held) | {"unknown": c.key in undecided} for c in shown]
+    if form == "json":
+        told = [{"archive": t.archive, "records": t.records, "why": t.why} for t in found.told]
+        document = {
+            "collections": rows,
+            "archives": told,
+            "complete": found.complete,
+            "left_out": len(undecided),
+        }
+        return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    flat = [{k: _flat(v) for k, v in row.items()} for row in rows]
+    return rows_as(form, flat, _COLUMNS)
+
+
+def _plain(c: Collection, held: Mapping[str, str]) -> dict[str, Any]:
+    """Without what is not known. Counts are numbers where they are exact, else texts such as `>800`."""
+    counts = {k: v.exact if v.exact is not None else v.said for k, v in c.counts.items()}
+    lists = ("modalities", "techniques", "body_parts", "conditions", "species", "licenses", "dois", "same_as")
+    given = {k: list(getattr(c, k)) for k in lists}
+    texts = {k: getattr(c, k) for k in ("program", "state", "updated", "as_of", "quote", "note", "about")}
+    asked = [{"at": at, "where": where} for at, where in c.holdings(held)]
+    plain = {"collection": c.key, "archive": c.archive, "id": c.id, "title": c.title}
+    cited = {"source": c.source.title, "url": c.source.url}
+    whole = {**counts, **given, **texts, **cited, "derived": c.derived, "holdings": asked}
+    return plain | {k: v for k, v in whole.items() if v not in ("", [])}
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, list):
+        return "; ".join(f"{v['at']}: {v['where']}" if isinstance(v, dict) else str(v) for v in value)
+    return str(value)

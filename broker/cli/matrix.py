@@ -1,0 +1,63 @@
+"""`broker matrix`: what is known of archives and archive software, cell by cell, with its evidence."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from broker.cli import BAD_CONFIG, OK, matrix_export, matrix_table
+from broker.cli.asked import names
+from broker.errors import BadConfig, BadQuery
+from broker.knowledge import knowledge
+from broker.safe import line
+from catalog.evidence import DATE
+from catalog.matrix import Matrix, UnknownName
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the matrix, or the part asked for. Raises BadQuery and BadConfig."""
+    if args.check:
+        return _check(Path(args.check))
+    known = knowledge(args.config)
+    for note in known.notes:
+        print(f"broker: evidence that cannot be read: {line(note)}", file=sys.stderr)
+    matrix = _asked(known.matrix, args)
+    if args.changed_since:
+        matrix_table.changes(matrix, _date(args.changed_since), args.format)
+    elif args.format != "table":
+        sys.stdout.write(matrix_export.WRITERS[args.format](matrix))
+    elif args.why:
+        matrix_table.why(matrix)
+    else:
+        matrix_table.show(matrix)
+    return OK
+
+
+def _asked(matrix: Matrix, args: argparse.Namespace) -> Matrix:
+    """The rows, capabilities and date of a command line. Raises BadQuery."""
+    matrix = matrix.of(args.table) if args.table else matrix
+    try:
+        narrow = matrix.narrowed(names(args.rows), names(args.capability))
+    except UnknownName as error:
+        raise BadQuery(str(error)) from error
+    return narrow.until(_date(args.as_of)) if args.as_of else narrow
+
+
+def _date(text: str) -> str:
+    if DATE.fullmatch(text) is None or "/" in text:
+        raise BadQuery(f"{text!r} is not a date: write 2010, 2010-08 or 2010-08-16")
+    return text
+
+
+def _check(folder: Path) -> int:
+    """For whoever edits the files: every problem with its file and line."""
+    from catalog.checking import check
+
+    if not (folder / "capabilities.toml").is_file():
+        raise BadConfig(f"--check {folder}: no capabilities.toml there; name a folder like catalog/data")
+    problems = check(folder)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{len(problems)} problems" if problems else "no problem", file=sys.stderr)
+    return BAD_CONFIG if problems else OK
