@@ -12,6 +12,7 @@ with `about` = a DICOM keyword and `value` = one kind of matching, whether the a
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from collections import defaultdict
@@ -79,7 +80,7 @@ def measured(
 
 
 def record(found: Iterable[Found], file: Path | None = None) -> int:
-    """Append evidence, all of it in one write, so that several processes may record at once.
+    """Append evidence, all of it in one write under a lock: several processes may record at once.
 
     Returns how many lines were written. Raises OSError.
     """
@@ -88,6 +89,7 @@ def record(found: Iterable[Found], file: Path | None = None) -> int:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(target, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # released when it is closed
         if lines and _torn(handle):
             lines.insert(0, "\n")
         data = "".join(lines).encode()
