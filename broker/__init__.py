@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from broker.api import following as following
     from broker.api import search as search
     from broker.api import search_async as search_async
+    from broker.cohorts.cohort import Cohort as Cohort
     from broker.counting import count as count
     from broker.counting import count_async as count_async
     from broker.errors import ArchiveError as ArchiveError
@@ -48,6 +49,7 @@ _HOME = {
     "BrokerError": "errors",
     "Change": "merge",
     "Changed": "follow",
+    "Cohort": "cohorts.cohort",
     "Count": "answering.counts",
     "Counted": "answering.counts",
     "Done": "run",

@@ -63,6 +63,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         "adapters.rows",
         "broker.counting",
         "broker.answer",
+        "broker.cohorts.cohort",
         "broker.answering.counts",
     ],
 )

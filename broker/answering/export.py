@@ -40,12 +40,12 @@ def entity(e: Entity) -> dict[str, Any]:
         "level": e.level.name,
         "uid": e.uid,
         "archives": list(e.archives),
-        "values": _plain(e.values),
-        "said": {archive: _plain(own) for archive, own in e.said.items()},
-        "normal": {archive: _plain(own) for archive, own in e.normal.items()},
+        "values": plain(e.values),
+        "said": {archive: plain(own) for archive, own in e.said.items()},
+        "normal": {archive: plain(own) for archive, own in e.normal.items()},
         "unreadable": {archive: list(keywords) for archive, keywords in e.unreadable.items()},
-        "conflicts": {keyword: _plain(by) for keyword, by in e.conflicts.items()},
-        "collision": {keyword: _plain(by) for keyword, by in e.collision.items()},
+        "conflicts": {keyword: plain(by) for keyword, by in e.conflicts.items()},
+        "collision": {keyword: plain(by) for keyword, by in e.collision.items()},
         "unknown": {archive: list(keywords) for archive, keywords in e.unknown.items()},
         "locations": [{name: getattr(copy, name) for name in copy.__slots__} for copy in locations(e)],
         "records": e.copies,
@@ -59,7 +59,8 @@ def report(r: Report) -> dict[str, Any]:
     return {**fields, "status": r.status.value, "first": first, "seconds": round(r.seconds, 3)}
 
 
-def _plain(values: Mapping[str, Value]) -> dict[str, Any]:
+def plain(values: Mapping[str, Value]) -> dict[str, Any]:
+    """A record for JSON: texts, lists of texts, and the items of sequences as objects."""
     return {k: _told(v) for k, v in values.items()}
 
 
@@ -67,7 +68,7 @@ def _told(value: Value) -> Any:
     """A value for JSON: text, list of texts, or list of the items of a sequence."""
     if not isinstance(value, tuple):
         return value
-    return [item if isinstance(item, str) else _plain(dict(item)) for item in value]
+    return [item if isinstance(item, str) else plain(dict(item)) for item in value]
 
 
 def flat_columns(answer: Answer) -> list[str]:
@@ -92,5 +93,5 @@ def joined(value: Value) -> str | None:
     if not isinstance(value, tuple):
         return value
     return "\\".join(
-        v if isinstance(v, str) else json.dumps(_plain(dict(v)), ensure_ascii=False) for v in value
+        v if isinstance(v, str) else json.dumps(plain(dict(v)), ensure_ascii=False) for v in value
     )

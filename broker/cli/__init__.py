@@ -43,6 +43,10 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         verbs.add_parser("count", help="how many there are, without listing them where archives can count")
     )
     _facets(verbs.add_parser("facets", help="how many by archive, collection, modality, licence, year ..."))
+    _save(verbs.add_parser("save", help="keep a query and what it finds under a name"))
+    _rerun(verbs.add_parser("rerun", help="ask a saved query again, and keep what it finds now"))
+    _diff(verbs.add_parser("diff", help="what appeared, vanished and changed between two runs"))
+    _cohorts(verbs.add_parser("cohorts", help="the saved queries and their runs"))
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
     _show(verbs.add_parser("show", help="every archive's word on one study or series, side by side"))
     _archives(verbs.add_parser("archives", help="the archives of the federation and what is known of them"))
@@ -83,6 +87,48 @@ def _query(verb: argparse.ArgumentParser, epilog: str = EXAMPLES) -> None:
         "--reveal", action="store_true", help="identifying values may be shown to public archives"
     )
     verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
+def _save(verb: argparse.ArgumentParser) -> None:
+    from broker.cli import examples
+
+    verb.add_argument("name", metavar="NAME", help="letters, digits, . _ -")
+    _query(verb, examples.COHORTS)
+    _listing(verb)
+    _kept(verb)
+
+
+def _rerun(verb: argparse.ArgumentParser) -> None:
+    _named(verb)
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+    _kept(verb)
+
+
+def _diff(verb: argparse.ArgumentParser) -> None:
+    _named(verb)
+    verb.add_argument(
+        "--since", metavar="DATE", help="compare with the last run up to then (2026-11, 20261123T04)"
+    )
+    verb.add_argument("--format", choices=("table", "json"), default="table")
+    verb.add_argument("--folder", metavar="DIR", help="where cohorts are kept")
+
+
+def _cohorts(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--format", choices=("table", "json"), default="table")
+    verb.add_argument("--folder", metavar="DIR", help="where cohorts are kept")
+
+
+def _named(verb: argparse.ArgumentParser) -> None:
+    from broker.cli import examples
+
+    verb.add_argument("name", metavar="NAME", help="a saved query")
+    verb.epilog, verb.formatter_class = examples.COHORTS, argparse.RawDescriptionHelpFormatter
+
+
+def _kept(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--folder", metavar="DIR", help="where cohorts are kept (the user's data directory)")
+    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
+    verb.add_argument("--quiet", "-q", action="store_true", help="no progress and no reports")
 
 
 def _listing(verb: argparse.ArgumentParser) -> None:

@@ -6,9 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -19,6 +17,7 @@ from broker.cli import INCOMPLETE, NOTHING, OK, output
 from broker.cli.asked import names, split
 from broker.cli.progress import Progress
 from broker.errors import BadConfig, BadQuery
+from broker.files import whole
 from broker.query import Query
 
 TABLE_LIMIT = 100
@@ -34,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
         raise BadQuery("parquet is not for a terminal; add --output FILE")
     if args.debug:
         logging.basicConfig(level=logging.DEBUG)
-    with _target(args.output) as stream:
-        answer = _ask(session, args)
+    with target(args.output) as stream:
+        answer = asked(session, args.timeout, args.quiet)
         code = _code(answer, required, strict=args.strict)
         if code in (OK, INCOMPLETE) and not _withheld(answer, required, args.strict):
             output.write(answer, args.format, stream, columns)
@@ -64,10 +63,10 @@ def session_of(args: argparse.Namespace) -> Session:
     )
 
 
-def _ask(session: Session, args: argparse.Namespace) -> Answer:
-    show = not args.quiet and sys.stderr.isatty()
-    with Progress(session.names, show) as progress:
-        return asyncio.run(session.answer(args.timeout, progress.watch))
+def asked(session: Session, timeout: float, quiet: bool) -> Answer:
+    """The answer, with progress on a terminal."""
+    with Progress(session.names, not quiet and sys.stderr.isatty()) as progress:
+        return asyncio.run(session.answer(timeout, progress.watch))
 
 
 def _code(answer: Answer, required: list[str], *, strict: bool) -> int:
@@ -91,28 +90,14 @@ def _known(required: list[str], session: Session) -> None:
 
 
 @contextlib.contextmanager
-def _target(name: str | None) -> Iterator[IO[bytes]]:
+def target(name: str | None) -> Iterator[IO[bytes]]:
     """Where the answer goes; a file appears whole, or not at all."""
     if name is None:
         yield sys.stdout.buffer
         return
-    place = Path(name)
-    try:
-        handle, part = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    except OSError as error:
-        raise BadConfig(f"--output {name}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            written = stream.tell()
-        if written:
-            Path(part).chmod(0o666 & ~_umask())
-            Path(part).replace(place)
-    finally:
-        Path(part).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(whole(Path(name)))
+        except OSError as error:
+            raise BadConfig(f"--output {name}: {error.strerror}") from error
+        yield stream

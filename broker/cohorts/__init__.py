@@ -1,0 +1,1 @@
+"""Saved queries that can be run again, and what changed between two runs."""
