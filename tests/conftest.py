@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from peers.orthanc import Orthanc
 from broker import api
 from broker.pauses import Pauses
 from broker.planning.trust import Distrust
-from fixtures.dicom import Truth, write
+from fixtures.dicom import Truth, truth, write
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +49,31 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.delenv("IMAGING_BROKER_CONFIG", raising=False)
     yield
     patch.undo()
+
+
+class Heard(logging.Handler):
+    """Everything that our own loggers say in the whole run."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_patient_is_named(_own_folders: None) -> Iterator[None]:
+    """In the whole run, no patient of the fixtures is named in a log, or in what is kept as state."""
+    heard, ours = Heard(), logging.getLogger("broker")
+    ours.addHandler(heard)
+    ours.setLevel(logging.DEBUG)
+    yield
+    ours.removeHandler(heard)
+    state = [f for f in Path(os.environ["XDG_STATE_HOME"]).rglob("*") if f.is_file()]
+    said = "\n".join([*heard.lines, *(f.read_bytes().decode("latin-1") for f in state)])
+    names = {h["study"].get("PatientName") for held in truth()["archives"].values() for h in held}
+    assert [name for name in names if isinstance(name, str) and len(name) > 5 and name in said] == []
 
 
 @pytest.fixture(autouse=True)
