@@ -104,6 +104,7 @@ def of_session(s: Session) -> Mapping[str, str]:
         "scanner/manufacturer": s.manufacturer, "scanner/model": "", "subject_id": s.subject.id,
         "fieldstrength": "", "acquisition_site": "", "meta/insert_date": s.inserted,
         "meta/insert_user/login": "admin", "extension_item/element_name": s.xsi,
+        "sharing/share/project": "",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 from peers.xnat import fields
 from peers.xnat.criteria import Test, criterion
@@ -126,11 +127,13 @@ def experiments(asked: Asked, project: str | None = None, subject: str | None = 
     tests = _tests(asked.params, "experiment") if project is None or asked.project_filters else []
     wanted = _columns(asked.names(DEFAULT_EXPERIMENT), "experiment")
     scanned = next((c.element for c in (*wanted, *(c for c, _ in tests)) if c.kind == "scan"), "")
+    shared = any(c.field == "sharing/share/project" for c in (*wanted, *(c for c, _ in tests)))
     held = [s for s in _scope(asked, project, subject, generic) if generic or s.xsi.lower() in roots]
     rows = []
     for session in held:
-        for scan in _joined(session, scanned):
+        for scan, share in product(_joined(session, scanned), _shares(session, shared)):
             values = _values(session, scan, project)
+            values["session", "sharing/share/project"] = share
             if all(test(values[c.kind, c.field]) for c, test in tests):
                 row = {c.key: values[c.kind, c.field] for c in wanted}
                 own = {f"{roots[0]}/id": session.id, "URI": f"/data/experiments/{session.id}"}
@@ -161,6 +164,11 @@ def _joined(session: Session, scan_type: str) -> Iterator[Scan | None]:
         yield from held
     else:
         yield None
+
+
+def _shares(session: Session, asked: bool) -> list[str]:
+    """One row a project that it is shared into, where that is asked for (a left join too)."""
+    return (list(session.shared) if asked else []) or [""]
 
 
 def _values(session: Session, scan: Scan | None, project: str | None) -> dict[tuple[str, str], str]:

@@ -124,7 +124,7 @@ _PROPER = (
     "protocolName",
     "fieldStrength",
 )
-_META = ("meta/insert_date", "meta/insert_user/login", "extension_item/element_name")
+_META = ("meta/insert_date", "meta/insert_user/login", "extension_item/element_name", "sharing/share/project")
 
 
 def _named(values: Mapping[str, str], shortcuts: Mapping[str, str]) -> dict[str, str]:

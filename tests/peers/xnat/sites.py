@@ -23,7 +23,7 @@ _SCAN = _SESSION | {"SEG": "seg", "SR": "sr"}
 _GENDER = {"M": "male", "F": "female", "": "unknown"}
 
 
-def fixture_site() -> Site:
+def fixture_site(split: bool = True) -> Site:
     """Studies of archive `a` and some of `b`, in projects; with sharing, a split study, what has no UID."""
     site = Site(list(PROJECTS))
     numbers = itertools.count(1001)
@@ -33,7 +33,8 @@ def fixture_site() -> Site:
     for holding in (*told["a"], *more[:4]):
         _add(site, holding, numbers)
     _share(site)
-    _split(site)
+    if split:
+        _split(site)
     _without_uids(site, numbers)
     return site
 
@@ -90,6 +91,7 @@ def _share(site: Site) -> None:
     """One session of a public project in another, and one that can only be read where it is shared into."""
     public = next(s for s in site.sessions if s.project == "LUNG" and s.scans)
     public.shared["BRAIN"] = "lung_in_brain"
+    public.subject.shared["BRAIN"] = "subject_in_brain"
     hidden = next(s for s in site.sessions if s.project == "SECRET")
     hidden.shared["LUNG"] = "from_elsewhere"
     hidden.subject.shared["LUNG"] = "subject_from_elsewhere"

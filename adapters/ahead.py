@@ -1,0 +1,35 @@
+"""Several requests under way, their results in the order in which they were wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def in_order(jobs: Iterable[Callable[[], Awaitable[T]]], ahead: int) -> AsyncIterator[T]:
+    """The result of each job, in the order of the jobs, with up to `ahead` of them under way.
+
+    What a job raises is raised in its place. Leaving, or an error, cancels the others and waits for them.
+    """
+    waiting = iter(jobs)
+    under_way: deque[asyncio.Task[T]] = deque()
+    try:
+        while True:
+            while len(under_way) < ahead and (job := next(waiting, None)) is not None:
+                under_way.append(asyncio.create_task(_awaited(job)))
+            if not under_way:
+                return
+            yield await under_way[0]
+            under_way.popleft()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _awaited(job: Callable[[], Awaitable[T]]) -> T:
+    return await job()
