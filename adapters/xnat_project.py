@@ -257,7 +257,7 @@ class _Maker:
         if keyword == "DataURL":
             return self._address(own, scan.get(SCAN_ID, ""))
         if keyword == "Collection":
-            # its own project, those that it is shared into, at least the one that lists it: those that are seen
+            # its own project, those that it is shared into, the one that lists it: those that are seen
             found_in = [self._said(one, "project"), *sorted(one.shared), self._project]
             return _several([name for name in found_in if name in self._seen])
         label, dicom = self._said(one, "subject_label"), self._said(one, "dcmPatientId")

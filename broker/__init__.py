@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from broker.answering.counts import Count as Count
     from broker.answering.counts import Counted as Counted
     from broker.api import Session as Session
+    from broker.api import archive as archive
     from broker.api import asking as asking
     from broker.api import explain as explain
     from broker.api import following as following
@@ -59,6 +60,7 @@ _HOME = {
     "Records": "run",
     "Report": "report",
     "Session": "api",
+    "archive": "api",
     "asking": "api",
     "count": "counting",
     "count_async": "counting",

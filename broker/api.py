@@ -151,6 +151,19 @@ def explain(query: Query | str, *conditions: str, **options: Any) -> list[Explan
     return Session(as_query(query, conditions), **options).explain()
 
 
+def archive(name: str, config_file: str | Path | None = None) -> Any:
+    """The adapter of an archive of the federation, for what only archives of its kind can do.
+
+    An XNAT, for one, has `objects()` (xnatpy on the broker's session) and `dicomweb(project)`; see
+    `docs/federation.md`. It can also be given to `at`. Raises BadConfig.
+
+    >>> import broker
+    >>> broker.archive("idc").name
+    'idc'
+    """
+    return adapter_for(config.not_retired(_of(config.federation(config_file).archives, name)))
+
+
 def check_timeout(timeout: float) -> None:
     """Raises BadQuery for a time that is none."""
     if not 0 < timeout < 86_400:
@@ -170,11 +183,15 @@ def _named(chosen: Sequence[At]) -> bool:
     return any(isinstance(a, str) for a in chosen)
 
 
+def _of(archives: Mapping[str, Archive], name: str) -> Archive:
+    return config.chosen(archives, (name,))[0]
+
+
 def _picked(archives: Mapping[str, Archive], chosen: Sequence[At]) -> list[Archive | Adapter]:
     """The archives in the order given; by name from the federation."""
     if not chosen:
         return [*config.chosen(archives)]
-    picked = [config.chosen(archives, (a,))[0] if isinstance(a, str) else a for a in chosen]
+    picked = [config.not_retired(_of(archives, a)) if isinstance(a, str) else a for a in chosen]
     once = {a.name: a for a in picked}
     if len(once) < len(picked) and any(isinstance(a, Adapter) for a in picked):
         raise BadConfig("two archives of one name")

@@ -108,6 +108,14 @@ def chosen(archives: Mapping[str, Archive], names: tuple[str, ...] = ()) -> list
     return [archives[n] for n in dict.fromkeys(names)]
 
 
+def not_retired(archive: Archive) -> Archive:
+    """The same archive. Raises BadConfig for one that is retired: it is not asked."""
+    if archive.state == "retired":
+        more = f": {archive.note}" if archive.note else ""
+        raise BadConfig(f"archive {archive.name} is retired, as of {archive.as_of or 'no known date'}{more}")
+    return archive
+
+
 def file_to_write(path: str | Path | None = None) -> Path:
     """The federation file that is in use, or the one that would be."""
     from platformdirs import user_config_path

@@ -139,7 +139,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["search", "series", "--timeout", "0"], 2, "timeout 0"),
     (["search", "series", "--columns", "Modalty"], 2, "--columns"),
     (["search", "series", "--at", "nowhere"], 5, "unknown archive 'nowhere'"),
-    (["search", "series", "--at", "nitrc-ir"], 5, "'xnat', which is not installed"),
+    (["search", "series", "--at", "xnat-central"], 5, "is retired, as of 2023-10-15"),
     (["search", "series", "--require", "tcia"], 5, "not among the archives asked"),
     (["search", "series", "--config", "/no/such/file.toml"], 5, "no federation file"),
     (["search", "series", "--output", "/no/such/folder/x"], 5, "--output"),

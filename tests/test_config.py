@@ -109,9 +109,9 @@ def test_a_secret_shows_itself_nowhere(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_an_adapter_that_is_not_installed_is_named() -> None:
-    with pytest.raises(BadConfig, match="'xnat', which is not installed"):
-        registry.adapter_for(Archive("x", "xnat"))
-    assert registry.adapters() == ["dicomweb", "idc", "rows"]
+    with pytest.raises(BadConfig, match="'no-such-kind', which is not installed"):
+        registry.adapter_for(Archive("x", "no-such-kind"))
+    assert {"dicomweb", "idc", "rows", "xnat"} <= set(registry.adapters())
 
 
 def test_a_package_that_shadows_ours_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +151,20 @@ def test_a_session_that_is_open_already_is_a_cookie_or_a_login(monkeypatch: pyte
     basic = login("x", {"kind": "basic", "username": "alice", "password": "env:SESSION"})
     assert (basic.kind, basic.username) == ("basic", "alice")
     assert login("x", {}).secret is None
+
+
+def test_a_retired_archive_is_not_asked_and_says_where_it_went() -> None:
+    import broker
+
+    with pytest.raises(BadConfig, match=r"xnat-central is retired, as of 2023-10-15.*NITRC-IR"):
+        broker.search("studies", at=["xnat-central"])
+    with pytest.raises(BadConfig, match="retired"):
+        broker.archive("xnat-central")
+
+
+def test_the_shipped_xnat_is_ready_to_be_asked() -> None:
+    import broker
+
+    (told,) = broker.explain("studies", "StudyDate=2010-2012", at=["nitrc-ir"])
+    assert told.requests == ("https://www.nitrc.org/ir/data/projects?columns=ID&format=json",)
+    assert told.plan.asked() == ["StudyDate=20100101-20121231"]
