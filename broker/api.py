@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,7 @@ from broker.answer import Answer, Collector
 from broker.answering.pages import Order, Window
 from broker.errors import BadConfig, BadQuery
 from broker.follow import Following
+from broker.joining.locations import by_rule
 from broker.pauses import Pauses
 from broker.plan import Wish
 from broker.planning.explanation import Explanation, explained
@@ -54,6 +56,7 @@ class Session:
         scan: bool = False,
         include_unknown: bool = False,
         reveal: bool = False,
+        prefer: str | None = None,
         config_file: str | Path | None = None,
     ) -> None:
         self.query = query
@@ -62,7 +65,8 @@ class Session:
         chosen = list(at)
         known = config.federation(config_file) if not chosen or _named(chosen) else config.Federation({})
         picked = _picked(known.archives, chosen)
-        self.rules = known.rules
+        self.rules = replace(known.rules, prefer=prefer) if prefer else known.rules
+        by_rule(self.rules.prefer, self.rules)
         self.adapters = [a if isinstance(a, Adapter) else adapter_for(a) for a in picked]
         self.admissions = [
             Admission() if isinstance(a, Adapter) else Admission.of(a, _PAUSES, known.audit) for a in picked
@@ -105,7 +109,8 @@ def search(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
     (archive names or adapters; those asked by default otherwise), `limit`, `order` (as in
     `StudyDate,-PatientID`), `after` (the `next` of an ordered answer: its next page), `fields` (further
     keywords to return), `scan` (listing whole archives is fine), `include_unknown`, `reveal` (identifying
-    values may be shown to public archives), `config_file`. Also works where an event loop is running already,
+    values may be shown to public archives), `prefer` (which of several copies is named first: `order`,
+    `instances`, `license` or `nearest`), `config_file`. Also works where an event loop is running already,
     as in Jupyter. Raises BadQuery or BadConfig before anything is asked; what fails later is in the reports.
 
     >>> import broker

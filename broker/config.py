@@ -20,7 +20,7 @@ from catalog.archives import Archive, shipped
 
 if TYPE_CHECKING:
     from broker.audit import Audit
-    from broker.setup.federation import File, Links
+    from broker.setup.federation import File
 
 VARIABLE = "IMAGING_BROKER_CONFIG"
 APP = "imaging-broker"
@@ -52,7 +52,7 @@ def federation(path: str | Path | None = None) -> Federation:
         if "adapter" not in entries[name]:
             raise BadConfig(f"{file}: archives.{name}: adapter is missing")
     archives = {name: Archive(name, **entry) for name, entry in entries.items()}
-    return Federation(archives, _rules(file, archives, whole.links), _audit(file, whole))
+    return Federation(archives, _rules(file, archives, whole), _audit(file, whole))
 
 
 def _audit(file: Path, whole: File) -> Audit | None:
@@ -63,17 +63,23 @@ def _audit(file: Path, whole: File) -> Audit | None:
     return Audit(file.parent / Path(whole.audit.file).expanduser(), whole.audit.required)
 
 
-def _rules(file: Path, archives: Mapping[str, Archive], links: Links) -> Rules:
+def _rules(file: Path, archives: Mapping[str, Archive], whole: File) -> Rules:
+    links, prefer = whole.links, whole.copies.prefer
     named = {name for group in (*links.domains, *links.bridges) for name in group}
     unknown = sorted(named - set(archives))
     if unknown:
         raise BadConfig(f"{file}: links: unknown archive {unknown[0]!r}")
+    distances = {n: a.distance for n, a in archives.items() if a.distance is not None}
+    if prefer == "nearest" and not distances:
+        raise BadConfig(f"{file}: copies: prefer = 'nearest', but no archive has a distance")
     return Rules(
         identified={n: a.identified for n, a in archives.items() if a.identified is not None},
         bridges=frozenset(frozenset(pair) for pair in links.bridges),
         domains=tuple(frozenset(group) for group in links.domains),
         aliases=links.aliases,
         crosswalk=_crosswalk(file.parent / links.crosswalk) if links.crosswalk else (),
+        prefer=prefer,
+        distances=distances,
     )
 
 

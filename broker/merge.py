@@ -3,7 +3,7 @@
 A study or series is the same entity where its UID is the same at its own level and nothing contradicts it. A
 patient is the same only within an archive and collection, for a PatientID means nothing beyond its issuer
 (`link` joins patients, where there is a reason). What has no valid UID is never merged and gets no invented
-one: it is known by its archive and its place in the reply.
+one: it is known by its archive and the archive's own key, or else its place in the reply.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from broker.joining.rules import NO_RULES, Rules
 from broker.matching import Value
 from broker.meaning import values
 from broker.undisturbed import undisturbed
-from catalog.keywords import Level
+from catalog.keywords import OWN_KEYS, Level
 
 
 class Change(enum.Enum):
@@ -169,11 +169,12 @@ class Merge:
         return map(self._keys.__getitem__, leads)
 
     def _page_keys(self, page: Page, source: Source) -> list[Key]:
-        """What each record is known by: its UID, or its archive and place."""
+        """What each record is known by: its UID, or its archive with the archive's own key or its place."""
         said = _patient_keys(page, source) if self.level is Level.PATIENT else _uids(page, self.level.uid)
         first, archive = self._told[source.archive], source.archive
         if None not in said:
             return cast("list[Key]", said)
+        said = _own_keys(page, self.level, archive, said)
         return [(archive, "", str(n)) if key is None else key for n, key in enumerate(said, first)]
 
 
@@ -194,6 +195,18 @@ def _uids(page: Page, keyword: str) -> list[Key | None]:
     at = page.keywords.index(keyword)
     column: list[Any] = [row[at] for row in page.rows]
     return column if values.uids(column) else [values.uid(v) if isinstance(v, str) else None for v in column]
+
+
+def _own_keys(page: Page, level: Level, archive: str, said: list[Key | None]) -> list[Key | None]:
+    """The archive's own key where there is no UID and it gives one."""
+    if OWN_KEYS.get(level) not in page.keywords:
+        return said
+    at = page.keywords.index(OWN_KEYS[level])
+    own = [row[at] for row in page.rows]
+    return [
+        (archive, key) if uid is None and key and isinstance(key, str) else uid
+        for uid, key in zip(said, own, strict=True)
+    ]
 
 
 def _patient_keys(page: Page, source: Source) -> list[Key | None]:

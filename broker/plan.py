@@ -211,6 +211,7 @@ DEFAULT_FIELDS = frozenset(
     "StudyDate StudyTime AccessionNumber StudyDescription ModalitiesInStudy ReferringPhysicianName "
     "NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances SeriesInstanceUID Modality SeriesNumber "
     "SeriesDescription SeriesDate BodyPartExamined Manufacturer ManufacturerModelName "
-    "NumberOfSeriesRelatedInstances AnalysisResult License SourceDOI DataURL SizeInMB "
+    "StudyKey SeriesKey NumberOfSeriesRelatedInstances AnalysisResult License SourceDOI DataURL SizeInMB "
+    "Version "
     "NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances".split()
 )

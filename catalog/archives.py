@@ -20,6 +20,7 @@ class Archive:
     asked    whether it is asked when a query names no archives
     trust    `trusted` (may see identifying values) or `public`
     identified  whether its patients are known by name; None: not said
+    distance    how far its data are, smaller is nearer, in a unit of the user's choice; None: not said
     state    one of STATES, as of the date `as_of`, according to `cite`
     auth     how to log in: a kind and references to secrets, never secrets
     options  what the adapter wants to know beside the URL
@@ -33,6 +34,7 @@ class Archive:
     asked: bool = False
     trust: str = "public"
     identified: bool | None = None
+    distance: float | None = None
     state: str = "unknown"
     as_of: str = ""
     cite: str = ""

@@ -96,17 +96,24 @@ _USUAL_TEXT: dict[Level, str] = {
 
 _OURS_TEXT = {
     _P: "Collection  LO",
-    _S: "AnalysisResult  LO|License  LO|SourceDOI  LO|DataURL  UR|SizeInMB  DS",
+    _T: "StudyKey  LO",
+    _S: "SeriesKey  LO|AnalysisResult  LO|License  LO|SourceDOI  LO|DataURL  UR|SizeInMB  DS|Version  LO",
 }
 
 OURS: dict[str, str] = {
     "Collection": "the archive's own name of the collection or project",
+    "StudyKey": "the archive's own identifier of a study without DICOM UID; `derived:` if it names none",
+    "SeriesKey": "the archive's own identifier of a series, or image, without DICOM UID",
     "AnalysisResult": "the analysis-results collection that a derived series belongs to",
     "License": "the licence under which the data may be used, in the archive's short form",
     "SourceDOI": "the DOI to cite for the data",
     "DataURL": "where the archive keeps the data itself",
+    "Version": "which state of the data it is: the archive's revision, ETag, hash or versioned identifier",
     "SizeInMB": "size of the data in megabytes (10**6 bytes)",
 }
+
+OWN_KEYS = {Level.STUDY: "StudyKey", Level.SERIES: "SeriesKey"}
+"""The archive's own identifier of an entity, by level."""
 
 # usual keywords that may have several values in one record: those of VM 1-n in PS3.6, and a collection
 SEVERAL = frozenset({

@@ -37,10 +37,10 @@ NumberOfSeriesRelatedInstances = "12"
 """
 
 
-def show(folder: Path, modality: str, *words: str) -> subprocess.CompletedProcess[str]:
+def show(folder: Path, modality: str, *words: str, text: str = FILE) -> subprocess.CompletedProcess[str]:
     """`broker show` over two archives that know one series."""
     file = folder / "f.toml"
-    file.write_text(FILE.format(modality))
+    file.write_text(text.format(modality))
     command = [
         sys.executable,
         "-m",
@@ -102,5 +102,54 @@ async def test_the_preferred_copy_follows_a_stated_rule() -> None:
         "license": ["open", "first", "most"],
     }
     assert (locations(series)[1].url, locations(series)[2].megabytes) == ("s3://x", 3.5)
-    with pytest.raises(BadQuery, match="prefer"):
+    with pytest.raises(BadQuery, match="distance"):
         locations(series, "nearest")
+    with pytest.raises(BadQuery, match="prefer"):
+        locations(series, "best")
+    with pytest.raises(BadQuery, match="write one of order, instances, license, nearest"):
+        await ask("series", at=archives, prefer="best")
+    (by_license,) = await ask("series", at=archives, prefer="license")
+    assert [c.archive for c in locations(by_license)] == ["open", "first", "most"]
+
+
+def test_the_nearest_copy_is_the_one_declared_so(tmp_path: Path) -> None:
+    """The rule stands in the federation file, and an option of the command changes it."""
+    near = FILE.replace("[archives.two]", "[archives.two]\ndistance = 1").replace(
+        "[archives.one]", "[archives.one]\ndistance = 20.5"
+    )
+
+    def order(*words: str) -> list[str]:
+        (entity,) = json.loads(show(tmp_path, "CT", "--json", *words, text=near).stdout)["entities"]
+        return [copy["archive"] for copy in entity["locations"]]
+
+    assert order() == ["one", "two"]
+    near += '\n[copies]\nprefer = "nearest"\n'
+    assert order() == ["two", "one"]
+    assert order("--prefer", "order") == ["one", "two"]
+    assert (
+        "no archive has a distance" in show(tmp_path, "CT", text=FILE + '[copies]\nprefer = "nearest"').stderr
+    )
+
+
+async def test_two_states_of_one_series_are_two_copies_with_their_own_ids() -> None:
+    """Identity (the UID) and version are apart: a revision is shown, not hidden."""
+    both = [
+        {"SeriesInstanceUID": "1.2.3", "SeriesKey": "S_7", "Version": v, "SizeInMB": "2"} for v in ("1", "2")
+    ]
+    (series,) = await ask("series", at=[Rows("a", both, Level.SERIES)])
+    assert [(c.own_id, c.version, c.megabytes) for c in locations(series)] == [
+        ("S_7", "1", 2.0),
+        ("S_7", "2", 2.0),
+    ]
+    assert series.conflicts == {"Version": {"a": ("1", "2")}}
+
+
+async def test_without_a_uid_it_is_known_by_its_archives_own_id() -> None:
+    rows = [{"StudyInstanceUID": "", "StudyKey": key, "PatientID": "7"} for key in ("E1", "E2", "E1", "")]
+    found = await ask("studies", at=[Rows("a", rows), Rows("b", rows[:1])])
+    assert [(e.uid, e.archives, [c.own_id for c in locations(e)]) for e in found] == [
+        (None, ("a",), ["E1"]),
+        (None, ("a",), ["E2"]),
+        (None, ("a",), [""]),
+        (None, ("b",), ["E1"]),
+    ]

@@ -31,6 +31,8 @@ class LocationModel(_Model):
     """One copy and what its archive says of it; `retrieved` is seconds since the epoch."""
 
     archive: str
+    own_id: str = Field(description="the archive's own identifier, empty where it names none")
+    version: str = Field(description="which state of the data it is, empty where the archive does not say")
     url: str
     instances: int | None
     megabytes: float | None
@@ -59,7 +61,7 @@ class EntityModel(_Model):
     unknown: dict[str, list[str]] = Field(
         description="archive -> conditions that its record leaves undecided"
     )
-    locations: list[LocationModel] = Field(description="every copy, by precedence of the archives")
+    locations: list[LocationModel] = Field(description="every copy, the preferred one first")
     records: int = Field(ge=1, description="records that were joined")
 
 

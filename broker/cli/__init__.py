@@ -180,6 +180,7 @@ def _search(verb: argparse.ArgumentParser) -> None:
     _query(verb)
     _listing(verb)
     verb.add_argument("--order", metavar="KEYWORD,...", help="sort the merged answer; -KEYWORD descending")
+    _preferring(verb)
     verb.add_argument("--after", metavar="CURSOR", help="the page of an ordered answer after this one")
     verb.add_argument(
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole answer (30)"
@@ -207,10 +208,20 @@ def _explain(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--format", choices=("table", "json"), default="table")
 
 
+def _preferring(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--prefer",
+        choices=("order", "instances", "license", "nearest"),
+        help="which of several copies is named first: of the first archive, with most images, with the most "
+        "open licence, or at the smallest declared distance",
+    )
+
+
 def _show(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("uid", metavar="UID", help="a StudyInstanceUID or SeriesInstanceUID")
     verb.add_argument("--at", action="append", default=[], metavar="ARCHIVE", help="ask this archive")
     verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
+    _preferring(verb)
     verb.add_argument("--json", action="store_true", help="for machines")
     verb.add_argument("--config", metavar="FILE", help="federation file")
 

@@ -59,6 +59,7 @@ def session_of(args: argparse.Namespace) -> Session:
         scan=args.scan,
         include_unknown=args.include_unknown,
         reveal=args.reveal,
+        prefer=getattr(args, "prefer", None),
         config_file=args.config,
     )
 

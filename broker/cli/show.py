@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _session(query: Query, args: argparse.Namespace) -> Session:
-    return Session(query, at=names(args.at), config_file=args.config)
+    return Session(query, at=names(args.at), prefer=args.prefer, config_file=args.config)
 
 
 async def _ask(sessions: list[Session], timeout: float) -> list[Answer]:
@@ -79,7 +79,14 @@ def _table(e: Entity) -> None:
         sides = ", ".join(f"{archive} says {joined(value)}" for archive, value in by.items())
         console.print(Text(line(f"‼ {keyword}: {sides}")), soft_wrap=True)
     for copy in locations(e):
-        parts = [f"{copy.instances:,} images" if copy.instances else "", copy.license, copy.url]
+        parts = [
+            f"there known as {copy.own_id}" if copy.own_id else "",
+            f"version {copy.version}" if copy.version else "",
+            f"{copy.instances:,} images" if copy.instances else "",
+            f"{copy.megabytes:,.1f} MB" if copy.megabytes else "",
+            copy.license,
+            copy.url,
+        ]
         console.print(
             Text(line(f"copy at {copy.archive}: {', '.join(p for p in parts if p) or 'no more is said'}"))
         )

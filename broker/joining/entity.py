@@ -72,7 +72,7 @@ class Entity:
     whole   for one side of a collision: what was not fused
     """
 
-    __slots__ = ("_rules", "_sayings", "copies", "key", "level", "links", "whole")
+    __slots__ = ("_sayings", "copies", "key", "level", "links", "rules", "whole")
 
     def __init__(self, level: Level, key: Key, sayings: Iterable[Saying], rules: Rules = NO_RULES) -> None:
         given = tuple(sayings)
@@ -82,7 +82,7 @@ class Entity:
         self.links: tuple[Link, ...] = ()
         self.whole: Entity | None = None
         self._sayings = given if len(given) == 1 else _differing(given)
-        self._rules = rules
+        self.rules = rules
 
     def __repr__(self) -> str:
         return f"<{self.level.name} {self.key if isinstance(self.key, str) else '/'.join(self.key)}>"
@@ -93,7 +93,7 @@ class Entity:
         if len(self._sayings) == 1:
             return ()
         found = sorted(contradictions(self.level, [(source.keywords, row) for source, row in self._sayings]))
-        barred = self._rules.any_barred(frozenset(source.archive for source, _ in self._sayings))
+        barred = self.rules.any_barred(frozenset(source.archive for source, _ in self._sayings))
         return (*found, "barrier") if barred else tuple(found)
 
     @property
@@ -110,7 +110,7 @@ class Entity:
 
     def part(self, key: Key, sayings: Iterable[Saying]) -> Entity:
         """Some of its records as one side of a collision."""
-        made = Entity(self.level, key, sayings, self._rules)
+        made = Entity(self.level, key, sayings, self.rules)
         made.whole = self
         return made
 

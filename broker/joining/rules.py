@@ -1,4 +1,4 @@
-"""What the federation says about identity: who shares patient identifiers, and who must never be linked."""
+"""What the federation says about identity and copies: who shares identifiers, who must never be linked."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Rules:
     domains     groups of archives in which equal PatientIDs (and collections) mean the same patient
     aliases     collection name -> the name it is compared by (`LIDC-IDRI` -> `lidc_idri`)
     crosswalk   pairs of patients that the user knows to be the same
+    prefer      the rule by which one of several copies is preferred: a name of `locations.RULES`
+    distances   archive -> how far its data are, smaller is nearer, in whatever unit
     """
 
     identified: Mapping[str, bool] = field(default_factory=dict)
@@ -31,6 +33,8 @@ class Rules:
     domains: tuple[frozenset[str], ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     crosswalk: tuple[tuple[PatientRef, PatientRef], ...] = ()
+    prefer: str = "order"
+    distances: Mapping[str, float] = field(default_factory=dict)
 
     def barred(self, one: str, other: str) -> bool:
         """Whether two archives must not be linked: one identified, the other not, and no bridge declared."""

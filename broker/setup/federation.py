@@ -36,6 +36,7 @@ class Entry(BaseModel):
     asked: bool | None = None
     trust: Literal["trusted", "public"] | None = None
     identified: bool | None = None
+    distance: Annotated[float, Field(ge=0, strict=False)] | None = None
     state: Literal["embedded", "alive", "moved", "retired", "unknown"] | None = None
     as_of: str | None = None
     cite: str | None = None
@@ -56,6 +57,14 @@ class Links(BaseModel):
     crosswalk: str | None = None
 
 
+class Copies(BaseModel):
+    """The `[copies]` table: which of several copies is preferred."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    prefer: Literal["order", "instances", "license", "nearest"] = "order"
+
+
 class Trail(BaseModel):
     """The `[audit]` table: where queries are recorded, and whether nothing is asked without."""
 
@@ -72,6 +81,7 @@ class File(BaseModel):
 
     archives: dict[Annotated[str, Field(pattern=NAME)], Entry] = {}
     links: Links = Links()
+    copies: Copies = Copies()
     audit: Trail | None = None
 
 
