@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from adapters import idc_copy, idc_count, sql
-from adapters.idc_sql import COUNTS, MACRO, statement, unknowns
+from adapters import idc_copy, sql, sql_count
+from adapters.idc_layout import LAYOUT
+from adapters.sql_levels import MACRO, statement, unknowns
+from adapters.worker import Worker
 from broker.adapter import Ask, Facet, Page, Tally
-from broker.errors import BadConfig, Malformed, ServerFault
+from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault
 from broker.matching import Value
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from catalog.collection import Collection
 
-T = TypeVar("T")
-
 _TEXT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.WILDCARD, Kind.CONTAINS, Kind.EMPTY})
 _EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.EMPTY})
 _DATE = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.RANGE, Kind.EMPTY})
@@ -34,7 +32,8 @@ _BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE}
 
 _FIRST, _NEXT = 1000, 10_000
 
-_COMPUTED = frozenset(name for counts in COUNTS.values() for name in counts)
+COLUMNS = frozenset(idc_copy.COLUMNS)
+_COMPUTED = frozenset(name for counts in LAYOUT.counts.values() for name in counts)
 
 IDC = Can(
     levels=frozenset(Level),
@@ -71,16 +70,16 @@ class Idc:
 
     def request(self, ask: Ask) -> str:
         """The SQL, with its parameters in place."""
-        return sql.shown(statement(ask))
+        return sql.shown(statement(ask, LAYOUT))
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ServerFault."""
-        worker = _Worker(self._open)
+        worker = Worker("idc", self._open, _translated)
         try:
-            text, values = statement(ask)
-            await worker.run(lambda db: db.execute(text, values))
+            text, values = statement(ask, LAYOUT)
+            await worker.execute(text, values)
             size = _FIRST
-            while rows := await worker.run(lambda db, n=size: db.fetchmany(n)):  # type: ignore[misc]
+            while rows := await worker.fetchmany(size):
                 yield Page(ask.fields, _valued(rows, ask))
                 size = _NEXT
             if not ask.unknown:
@@ -90,46 +89,41 @@ class Idc:
 
     async def check(self) -> str:
         """The version of the index, and how many series it holds. Raises ServerFault."""
-        worker = _Worker(lambda _: self._plain())
+        worker = Worker("idc", lambda _: self._plain(), _translated)
         try:
-            (count,) = await worker.run(lambda db: db.execute("SELECT count(*) FROM series").fetchall()[0])
+            ((count,),) = await worker.fetchall("SELECT count(*) FROM series", [])
         finally:
             await worker.close()
         return f"IDC index {self._version}, {count:,} series"
 
     async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
         """Entities in all and by each facet; None for a facet that is no column. Raises ServerFault."""
-        if not all(idc_count.able(facet, ask.level) for facet in facets):
+        if not all(sql_count.able(facet, ask.level, COLUMNS) for facet in facets):
             return None
-        worker = _Worker(self._open)
+        worker = Worker("idc", self._open, _translated)
         try:
-            ((total,),) = await self._rows(worker, idc_count.total(ask))
-            groups = {f: _grouped(await self._rows(worker, idc_count.grouped(ask, f)), total) for f in facets}
-            return Tally(total, groups, (await self._unknown(worker, ask)).unknown)
+            told = await self._unknown(worker, ask)
+            return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told.unknown)
         finally:
             await worker.close()
-
-    @staticmethod
-    async def _rows(worker: _Worker, asked: sql.Clause) -> list[tuple[Any, ...]]:
-        return await worker.run(lambda db: db.execute(*asked).fetchall())
 
     async def collections(self) -> list[Collection]:
         """Its collections and analysis results, counted in the index. Raises ServerFault."""
         from adapters import idc_collections
 
-        worker = _Worker(lambda _: duckdb_in_memory())
+        worker = Worker("idc", lambda _: duckdb_in_memory(), _translated)
         try:
             return await worker.run(lambda db: idc_collections.read(db, _parquet(), self.name, self._version))
         finally:
             await worker.close()
 
-    async def _unknown(self, worker: _Worker, ask: Ask) -> Page:
+    async def _unknown(self, worker: Worker[duckdb.DuckDBPyConnection], ask: Ask) -> Page:
         """No rows, but how many were left out because a condition is unknown of them."""
         told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
-        found = unknowns(ask, self._filled)
+        found = unknowns(ask, self._filled, LAYOUT)
         if found is not None:
             keywords, (text, values) = found
-            (counts,) = await worker.run(lambda db: db.execute(text, values).fetchall())
+            (counts,) = await worker.fetchall(text, values)
             told |= zip(keywords, counts, strict=True)
         return Page(ask.fields, [], unknown=told)
 
@@ -186,13 +180,6 @@ def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:
     return [tuple(tuple(v.split("\\")) if v is not None and "\\" in v else v for v in row) for row in rows]
 
 
-def _grouped(rows: list[tuple[Any, ...]], total: int) -> dict[str, int]:
-    """Value -> entities; "" for those that have none."""
-    found = {value: n for value, n in rows if value is not None}
-    silent = total - sum(n for value, n in rows if value is None)
-    return {**found, "": silent} if silent else found
-
-
 def _version(name: str) -> str:
     """The version of the index. Its package is only imported where its file is needed: that takes 15 ms."""
     from importlib.metadata import PackageNotFoundError, version
@@ -212,50 +199,12 @@ def _parquet() -> Path:
     return path
 
 
-class _Worker:
-    """One DuckDB connection in one thread; closing interrupts whatever it is doing."""
+def _translated(error: Exception) -> ArchiveError | None:
+    """DuckDB's errors as ours."""
+    import duckdb
 
-    def __init__(self, connect: Callable[[threading.Event], duckdb.DuckDBPyConnection]) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="idc")
-        self._connect = connect
-        self._db: duckdb.DuckDBPyConnection | None = None
-        self._stop = threading.Event()
-
-    async def run(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """The job's result. Raises ServerFault for what DuckDB refuses."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._do, job)
-
-    def _do(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        import duckdb
-
-        try:
-            if self._db is None:
-                self._db = self._connect(self._stop)
-            return job(self._db)
-        except duckdb.InvalidInputException as error:
-            raise Malformed(f"the index cannot be read: {type(error).__name__}", "catalog_corrupt") from error
-        except duckdb.Error as error:
-            raise ServerFault(f"the index cannot be searched: {type(error).__name__}") from error
-
-    async def close(self) -> None:
-        """Interrupt, close, end the thread.
-
-        DuckDB forgets an interruption that comes just before a statement begins, hence more than one.
-        """
-        import duckdb
-
-        self._stop.set()
-        ended = self._pool.submit(self._end)
-        self._pool.shutdown(wait=False)
-        while not ended.done():
-            db = self._db
-            with contextlib.suppress(duckdb.Error):  # it may have closed just now
-                if db is not None:
-                    db.interrupt()
-            await asyncio.sleep(0.002)
-
-    def _end(self) -> None:
-        db, self._db = self._db, None
-        if db is not None:
-            db.close()
+    if isinstance(error, duckdb.InvalidInputException):
+        return Malformed(f"the index cannot be read: {type(error).__name__}", "catalog_corrupt")
+    if isinstance(error, duckdb.Error):
+        return ServerFault(f"the index cannot be searched: {type(error).__name__}")
+    return None

@@ -1,12 +1,15 @@
-"""Conditions as SQL for DuckDB, meaning what `broker.matching` means. Shared by adapters that hold tables.
+"""Conditions as SQL, meaning what `broker.matching` means. Shared by adapters that hold tables.
 
-Values travel as parameters, never in the text.
+Values travel as parameters, never in the text. What DuckDB and PostgreSQL write differently stands in a
+`Dialect`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from broker.meaning.values import folded
 from broker.query import Condition, Match
 from catalog.capability import Kind
 
@@ -15,69 +18,106 @@ NUMERIC = frozenset({"IS", "DS"})
 Clause = tuple[str, list[str]]
 
 
-def where(conditions: Iterable[Condition], unknown: bool = False) -> Clause:
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What databases write differently, as templates over a column.
+
+    number    its value as a number, or NULL
+    age       whether it is an age string
+    contains  whether it holds a parameter, in any case
+    lower     in lower case, for names
+    every     every value of a group: one where they agree, else all of them with backslashes between
+    prepared  what is done with the text that `contains` looks for
+    """
+
+    number: str
+    age: str
+    contains: str
+    lower: str
+    every: str
+    prepared: Callable[[str], str]
+
+
+DUCKDB = Dialect(
+    number="TRY_CAST({} AS DECIMAL(38, 10))",
+    age="regexp_full_match(coalesce({}, ''), ' *[0-9]{{3}}[DWMY] *')",
+    contains="contains(lower({}), lower(?))",
+    lower="lower({})",
+    every="every({})",
+    prepared=str,
+)
+
+
+def where(conditions: Iterable[Condition], unknown: bool = False, dialect: Dialect = DUCKDB) -> Clause:
     """All of the conditions: a boolean expression and its parameters.
 
     With `unknown`, also where a condition is not false but has no value to judge.
     """
-    parts = [_or_unknown(c) if unknown else clause(c) for c in conditions]
+    parts = [_or_unknown(c, dialect) if unknown else clause(c, dialect) for c in conditions]
     text = " AND ".join(sql for sql, _ in parts) or "true"
     return text, [value for _, values in parts for value in values]
 
 
-def _or_unknown(c: Condition) -> Clause:
-    text, values = clause(c)
-    return f"({text} OR {unknown(c)})", values
+def _or_unknown(c: Condition, dialect: Dialect) -> Clause:
+    text, values = clause(c, dialect)
+    return f"({text} OR {unknown(c, dialect)})", values
 
 
-def unknown(c: Condition) -> str:
+def unknown(c: Condition, dialect: Dialect = DUCKDB) -> str:
     """Where no value can judge a condition: there is none, or none that `broker.meaning.values` reads."""
     column = f'"{c.keyword}"'
     if c.key.vr in NUMERIC:
-        return f"(TRY_CAST({column} AS DECIMAL(38, 10)) IS NULL)"
+        return f"({dialect.number.format(column)} IS NULL)"
     if c.key.vr == "AS":
-        return f"(NOT regexp_full_match(coalesce({column}, ''), ' *[0-9]{{3}}[DWMY] *'))"
+        return f"(NOT {dialect.age.format(column)})"
     return f"(coalesce({column}, '') = '')"
 
 
-def clause(c: Condition) -> Clause:
+def clause(c: Condition, dialect: Dialect = DUCKDB) -> Clause:
     """One condition: any one of its values."""
     column = f'"{c.keyword}"'
     singles = [m.text for m in c.matches if m.kind is Kind.SINGLE]
     if len(singles) == len(c.matches) > 1 and c.key.vr not in NUMERIC:
         return f"{column} IN ({', '.join('?' * len(singles))})", singles
-    parts = [_FORMS[m.kind](column, c.key.vr, m) for m in c.matches]
+    parts = [_FORMS[m.kind](column, c.key.vr, m, dialect) for m in c.matches]
     text = " OR ".join(sql for sql, _ in parts)
     return f"({text})" if len(parts) > 1 else text, [v for _, values in parts for v in values]
 
 
-def _single(column: str, vr: str, m: Match) -> Clause:
+def _single(column: str, vr: str, m: Match, dialect: Dialect) -> Clause:
     if vr in NUMERIC:
-        return f"TRY_CAST({column} AS DECIMAL(38, 10)) = TRY_CAST(? AS DECIMAL(38, 10))", [m.text]
+        return f"{dialect.number.format(column)} = {dialect.number.format('?')}", [m.text]
     return f"{column} = ?", [m.text]
 
 
-def _wildcard(column: str, vr: str, m: Match) -> Clause:  # noqa: ARG001
-    text = m.text
+def _wildcard(column: str, vr: str, m: Match, dialect: Dialect) -> Clause:
+    text = escaped(m.text).replace("*", "%").replace("?", "_")
+    if vr == "PN":  # in any case, as names are judged here
+        return f"{dialect.lower.format(column)} LIKE ? ESCAPE '!'", [folded(text)]
+    return f"{column} LIKE ? ESCAPE '!'", [text]
+
+
+def escaped(text: str) -> str:
+    """Text in which LIKE ... ESCAPE '!' finds no wildcards."""
     for mark in "!%_":
         text = text.replace(mark, f"!{mark}")
-    return f"{column} LIKE ? ESCAPE '!'", [text.replace("*", "%").replace("?", "_")]
+    return text
 
 
-def _contains(column: str, vr: str, m: Match) -> Clause:  # noqa: ARG001
-    return f"contains(lower({column}), lower(?))", [m.text]
+def _contains(column: str, vr: str, m: Match, dialect: Dialect) -> Clause:  # noqa: ARG001
+    return dialect.contains.format(column), [dialect.prepared(m.text)]
 
 
-def _range(column: str, vr: str, m: Match) -> Clause:  # noqa: ARG001
+def _range(column: str, vr: str, m: Match, dialect: Dialect) -> Clause:  # noqa: ARG001
     ends = [(sign, end) for sign, end in ((">=", m.low), ("<=", m.high)) if end]
     return " AND ".join(f"{column} {sign} ?" for sign, _ in ends), [end for _, end in ends]
 
 
-def _empty(column: str, vr: str, m: Match) -> Clause:  # noqa: ARG001
+def _empty(column: str, vr: str, m: Match, dialect: Dialect) -> Clause:  # noqa: ARG001
     return f"coalesce({column}, '') = ''", []
 
 
-_FORMS: dict[Kind, Callable[[str, str, Match], Clause]] = {
+_FORMS: dict[Kind, Callable[[str, str, Match, Dialect], Clause]] = {
     Kind.SINGLE: _single,
     Kind.WILDCARD: _wildcard,
     Kind.CONTAINS: _contains,

@@ -13,7 +13,7 @@ import idc_index_data
 
 from adapters import idc_copy
 from adapters.idc import Idc
-from adapters.idc_sql import MACRO
+from adapters.sql_levels import MACRO
 from benchmarks.measure import Figure, Runs, Way, in_turn, timed
 from benchmarks.processes import Commands, Helper, Unavailable, command, environment, versions
 from benchmarks.tables import Aim, Result, Table

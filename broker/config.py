@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from broker.errors import BadConfig
 from broker.joining.rules import NO_RULES, PatientRef, Rules
+from broker.setup import holdings
+from broker.setup.holdings import USUAL_CATALOG, Catalog
 from catalog.archives import Archive, shipped
 
 if TYPE_CHECKING:
@@ -33,26 +35,30 @@ class Federation:
     archives: Mapping[str, Archive]
     rules: Rules = NO_RULES
     audit: Audit | None = None
+    catalog: Catalog = USUAL_CATALOG
 
 
 def federation(path: str | Path | None = None) -> Federation:
-    """The shipped archives, changed and extended by the user's file.
+    """The shipped archives, changed and extended by what was imported and by the user's file.
 
     Raises BadConfig that names the file and the entry.
     """
     entries: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in shipped().items()}
     file = _file(path)
     if file is None:
+        entries = holdings.with_holdings(entries, USUAL_CATALOG)
         return Federation({name: Archive(name, **entry) for name, entry in entries.items()})
     from broker.setup.federation import checked
 
     own, whole = checked(file, read(file))
+    catalog = holdings.catalog(file, whole.catalog.path)
+    entries = holdings.with_holdings(entries, catalog)
     for name, entry in own.items():
         entries[name] = {**entries.get(name, {}), **entry}
         if "adapter" not in entries[name]:
             raise BadConfig(f"{file}: archives.{name}: adapter is missing")
     archives = {name: Archive(name, **entry) for name, entry in entries.items()}
-    return Federation(archives, _rules(file, archives, whole), _audit(file, whole))
+    return Federation(archives, _rules(file, archives, whole), _audit(file, whole), catalog)
 
 
 def _audit(file: Path, whole: File) -> Audit | None:

@@ -3,6 +3,7 @@
 BrokerError
 ├── BadQuery             the question itself is impossible        (nothing was asked)    exit 2
 ├── MissingExtra         an optional package is not installed
+├── BadInput             a file that was given cannot be used     (nothing was changed)  exit 2
 ├── BadConfig            federation file or credential unusable   (nothing was asked)    exit 5
 └── ArchiveError         one archive did not answer; `reason` is a short stable word
     ├── Unreachable      refused, DNS, TLS: no conversation began
@@ -25,6 +26,10 @@ class BrokerError(Exception):
 
 class BadQuery(BrokerError, ValueError):
     """The query cannot mean anything; the text names the condition and what to write instead."""
+
+
+class BadInput(BrokerError):
+    """A file that was given to be imported cannot be used; nothing was changed."""
 
 
 class BadConfig(BrokerError):

@@ -57,6 +57,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     _collections(
         verbs.add_parser("collections", help="data sets as a whole: how many patients, which licence")
     )
+    _catalog(
+        verbs.add_parser("catalog", help="import files that archives hand out, and search them with the rest")
+    )
     verbs.add_parser("schema", help="the JSON Schema of `search --format json`")
     return top, dict(verbs.choices)
 
@@ -297,6 +300,32 @@ def _collections(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--config", metavar="FILE", help="federation file")
 
 
+CATALOG = """examples:
+  broker catalog import idaSearch.csv                       the kind is seen from the content
+  broker catalog import scans/ --archive our-lab            a folder: DICOM, BIDS, sidecars, XML ...
+  broker catalog import table.csv --archive nhanes --mapping nhanes.toml
+  broker catalog list
+  broker catalog remove our-lab
+"""
+
+
+def _catalog(verb: argparse.ArgumentParser) -> None:
+    verb.epilog, verb.formatter_class = CATALOG, argparse.RawDescriptionHelpFormatter
+    verb.add_argument("words", nargs="*", metavar="import FILE-OR-FOLDER | list | remove ARCHIVE")
+    verb.add_argument("--archive", default="", metavar="NAME", help="import: whose holdings these are")
+    verb.add_argument("--as", dest="kind", default="", metavar="KIND", help="import: of this kind of file")
+    verb.add_argument("--mapping", metavar="FILE", help="import: what the columns of a table are (TOML)")
+    verb.add_argument("--collection", default="", metavar="NAME", help="import: of rows that name none")
+    verb.add_argument("--encoding", default="utf-8-sig", help="import: of text files (UTF-8)")
+    verb.add_argument("--delimiter", default="", metavar="CHARACTER", help="import: between the columns")
+    verb.add_argument("--unended", action="store_true", help="import: the last line needs no line end")
+    verb.add_argument("--replace", action="store_true", help="import: and forget what else is held")
+    verb.add_argument("--rejected", metavar="FILE", help="import: write every rejected row there, as CSV")
+    verb.add_argument("--format", choices=("table", "json"), default="table", help="list: how")
+    verb.add_argument("--quiet", "-q", action="store_true", help="no progress")
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code says how far the answer can be trusted."""
     try:
@@ -339,11 +368,11 @@ def _run(args: argparse.Namespace) -> int:
     # a short-lived process keeps nearly all that it makes: looking for garbage is a tenth of its time
     gc.set_threshold(100_000, 20, 100)
 
-    from broker.errors import BadConfig, BadQuery
+    from broker.errors import BadConfig, BadInput, BadQuery
 
     try:
         code: int = import_module(f"broker.cli.{args.verb}").run(args)
-    except BadQuery as error:
+    except (BadQuery, BadInput) as error:
         _note(str(error))
         return BAD_QUERY
     except BadConfig as error:

@@ -46,6 +46,14 @@ class Entry(BaseModel):
     limits: dict[str, int | float] | None = None
 
 
+class Catalog(BaseModel):
+    """The `[catalog]` table: where imported holdings are kept."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    path: str | None = None
+
+
 class Links(BaseModel):
     """The `[links]` table: what is declared about identity."""
 
@@ -83,6 +91,7 @@ class File(BaseModel):
     links: Links = Links()
     copies: Copies = Copies()
     audit: Trail | None = None
+    catalog: Catalog = Catalog()
 
 
 def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], File]:

@@ -1,0 +1,115 @@
+"""One database connection in one thread of its own, for adapters that ask a database on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, Protocol, TypeVar
+
+from broker.errors import ArchiveError
+
+T = TypeVar("T")
+
+
+class Connection(Protocol):
+    """What is needed of a database: DuckDB's own connection has it."""
+
+    def execute(self, text: str, values: Sequence[str]) -> Any:
+        """Begin a statement."""
+        ...
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """The next rows of it; none at its end."""
+        ...
+
+    def interrupt(self) -> None:
+        """End, from another thread, whatever is under way."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+C = TypeVar("C", bound=Connection)
+
+
+class Worker(Generic[C]):
+    """A connection that is opened and used in one thread; closing interrupts whatever it is doing.
+
+    `connect` gets an event that is set when nobody waits any more; `translated` makes an error of ours of one
+    of the database's, or returns None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[threading.Event], C],
+        translated: Callable[[Exception], ArchiveError | None],
+    ) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._connect = connect
+        self._translated = translated
+        self._db: C | None = None
+        self._stop = threading.Event()
+
+    async def execute(self, text: str, values: Sequence[str]) -> None:
+        """Begin a statement. Raises ArchiveError."""
+        await self.run(lambda db: db.execute(text, values))
+
+    async def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """The next rows. Raises ArchiveError."""
+        return await self.run(lambda db: db.fetchmany(size))
+
+    async def fetchall(self, text: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Every row of a statement that gives few. Raises ArchiveError."""
+        return await self.run(lambda db: _all(db, text, values))
+
+    async def run(self, job: Callable[[C], T]) -> T:
+        """Anything done with the connection, in its thread. Raises ArchiveError."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._do, job)
+
+    def _do(self, job: Callable[[C], T]) -> T:
+        try:
+            if self._db is None:
+                self._db = self._connect(self._stop)
+            return job(self._db)
+        except Exception as error:
+            ours = self._translated(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+    async def close(self) -> None:
+        """Interrupt, close, end the thread.
+
+        DuckDB forgets an interruption that comes just before a statement begins, hence more than one.
+        """
+        self._stop.set()
+        ended = self._pool.submit(self._end)
+        self._pool.shutdown(wait=False)
+        while not ended.done():
+            db = self._db
+            if db is not None:
+                try:
+                    db.interrupt()
+                except Exception as error:  # it may have closed just now
+                    if self._translated(error) is None:
+                        raise
+            await asyncio.sleep(0.002)
+
+    def _end(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+
+def _all(db: Connection, text: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+    db.execute(text, values)
+    found: list[tuple[Any, ...]] = []
+    while rows := db.fetchmany(1000):
+        found += rows
+    return found

@@ -1,0 +1,170 @@
+"""`broker catalog`: import files into the store of holdings, list what is held, forget an archive."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+
+from broker.cli import INCOMPLETE, OK
+from broker.config import Federation, federation
+from broker.errors import BadConfig, BadInput, BadQuery
+from broker.safe import cell, line
+from catalog.imports.rows import Columns, Options, Rejected
+from catalog.problems import BadFile, StoreFault
+from catalog.store import Imported, Outcome, Source, Store
+
+SHOWN = 20  # rejected rows on the terminal
+
+
+def run(args: argparse.Namespace) -> int:
+    """What the words say. Raises BadInput for a file that cannot be imported, BadConfig for the store."""
+    known = federation(args.config)
+    try:
+        store = known.catalog.open()
+        match args.words:
+            case ["import", place]:
+                return _import(args, Path(place), known, store)
+            case ["list"] | []:
+                return _list(args, store)
+            case ["remove", archive]:
+                print(f"{archive}: {store.remove(archive):,} rows forgotten")
+                return OK
+    except BadFile as error:
+        raise BadInput(str(error)) from error
+    except StoreFault as error:
+        raise BadConfig(str(error)) from error
+    words = " ".join(args.words)
+    raise BadQuery(f"catalog {words}: write `import FILE-OR-FOLDER`, `list` or `remove ARCHIVE`")
+
+
+def _import(args: argparse.Namespace, place: Path, known: Federation, store: Store) -> int:
+    from catalog.importing import Wanted, import_into
+    from catalog.imports.kinds import Unrecognized
+
+    _free(args.archive, known)
+    columns = _mapping(args)
+    wanted = Wanted(place, args.archive, args.kind, args.collection, args.replace)
+    with _Progress(not args.quiet and sys.stderr.isatty()) as progress:
+        options = Options(args.encoding, args.delimiter, args.unended, columns, progress.watch)
+        try:
+            source, outcome = import_into(store, wanted, options)
+        except Unrecognized:
+            _propose(place, options)
+            raise
+    _told(source, outcome, args)
+    return INCOMPLETE if outcome.refused else OK
+
+
+def _free(archive: str, known: Federation) -> None:
+    """Refuse the name of an archive that is spoken to in another way."""
+    entry = known.archives.get(archive)
+    if entry is not None and entry.adapter != "local":
+        raise BadInput(f"{archive} is an archive with the adapter {entry.adapter!r}; give another --archive")
+
+
+def _mapping(args: argparse.Namespace) -> Columns | None:
+    from catalog.imports.csv_mapped import mapping
+
+    if not args.mapping:
+        return None
+    args.kind = args.kind or "csv"
+    return mapping(Path(args.mapping))
+
+
+def _propose(place: Path, options: Options) -> None:
+    """For a table with columns that nobody knows: a mapping to begin with, on standard output."""
+    from catalog.imports import csv_mapped, text
+    from catalog.imports.files import listed
+
+    try:
+        (file,), _ = listed(place)
+        names = text.table(file, options, csv_mapped.delimiter(file)).names
+    except (BadFile, ValueError):
+        return
+    if len(names) > 1:
+        print(f"# {line(place.name)}: a proposal; correct it, save it, and give it as --mapping FILE")
+        print(csv_mapped.proposed(names))
+
+
+def _told(source: Source, outcome: Outcome, args: argparse.Namespace) -> None:
+    parts = [f"{outcome.added:,} new", f"{outcome.changed:,} changed", f"{outcome.unchanged:,} as before"]
+    if outcome.removed:
+        parts.append(f"{outcome.removed:,} removed")
+    elif outcome.missing:
+        parts.append(f"{outcome.missing:,} of an earlier import no longer in the file, kept (--replace)")
+    print(f"{source.archive}: {', '.join(parts)} ({source.kind}: {line(source.place)})")
+    for rejected in outcome.rejected[:SHOWN]:
+        print(f"rejected: {_where(rejected)}: {line(rejected.reason)}", file=sys.stderr)
+    if outcome.refused > SHOWN and not args.rejected:
+        print(f"rejected: {outcome.refused - SHOWN:,} more; --rejected FILE lists them", file=sys.stderr)
+    if args.rejected:
+        _write(Path(args.rejected), outcome.rejected)
+
+
+def _where(rejected: Rejected) -> str:
+    parts = [line(rejected.file)] if rejected.file else []
+    return " ".join([*parts, f"line {rejected.line}"] if rejected.line else parts) or "the file"
+
+
+def _write(place: Path, rejected: list[Rejected]) -> None:
+    try:
+        with place.open("w", encoding="utf-8", newline="") as out:
+            rows = csv.writer(out)
+            rows.writerow(("file", "line", "reason"))
+            rows.writerows((cell(r.file), r.line, cell(r.reason)) for r in rejected)
+    except OSError as error:
+        raise BadInput(f"{place}: cannot be written: {error.strerror}") from error
+
+
+def _list(args: argparse.Namespace, store: Store) -> int:
+    held, sources = store.held(), store.sources()
+    if args.format == "json":
+        told = {name: about.plain() | {"sources": _sources(name, sources)} for name, about in held.items()}
+        print(json.dumps(told, ensure_ascii=False, indent=1))
+        return OK
+    for name, about in held.items():
+        rows = ", ".join(f"{n:,} {level.name.lower()} rows" for level, n in about.rows.items())
+        print(f"{name}: {rows}, as of {about.as_of}")
+        for s in _sources(name, sources):
+            rows = f"{s['rows']:,} rows, {s['rejected']:,} rejected"
+            print(f"  {s['when']}  {s['kind']}  {rows}  {line(str(s['place']))}")
+    if not held:
+        print("nothing was imported yet: broker catalog import FILE-OR-FOLDER")
+    return OK
+
+
+def _sources(archive: str, sources: list[Imported]) -> list[dict[str, object]]:
+    return [
+        {
+            "place": s.source.place,
+            "kind": s.source.kind,
+            "reader": s.source.version,
+            "sha256": s.source.sha256,
+        }
+        | {"when": s.when, "rows": s.rows, "rejected": s.rejected}
+        for s in sources
+        if s.source.archive == archive
+    ]
+
+
+class _Progress:
+    """A line on the terminal while files are read."""
+
+    def __init__(self, show: bool) -> None:
+        self._show = show
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._show:
+            sys.stderr.write("\r\x1b[K")
+
+    def watch(self, done: int, total: int) -> None:
+        """So many files are read."""
+        if self._show and (done % 50 == 0 or done == total):
+            sys.stderr.write(f"\r{done:,} of {total:,} files")
+            sys.stderr.flush()

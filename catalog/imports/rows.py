@@ -1,0 +1,95 @@
+"""What a reader of a file gives: rows by DICOM keyword, and what it had to reject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from catalog.keywords import Level
+
+Values = Mapping[str, str | tuple[str, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entity as a file tells it: the finest that the file knows, with what is known of the coarser ones.
+
+    level   what the row is: a series, a study without series, or a patient without studies
+    values  DICOM keyword -> text as DICOM writes it, or several; absent or None where nothing is said
+    line    line of the file, from 1; 0 where there are none
+    file    its name below the folder that is imported
+    """
+
+    level: Level
+    values: Values
+    line: int = 0
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What was not taken: where it stands and why."""
+
+    line: int
+    reason: str
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be read: its name below what is imported ("" if it is all of it), and how to open it."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+    size: int = 0
+    path: str = ""
+
+
+Found = Iterator[Row | Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a table: column -> keyword, constants by keyword, and the level of its rows."""
+
+    columns: Mapping[str, str]
+    constants: Mapping[str, str] = field(default_factory=dict)
+    level: Level = Level.SERIES
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file that can be imported.
+
+    version   changes when the reader would give other rows for the same bytes
+    archive   the archive that such files come from, where they all come from one
+    fits      whether the beginning of a file is of this kind
+    read      its rows; raises BadFile for a file that is damaged as a whole
+    whole     whether a folder of such files is read at once, for they tell of each other
+    """
+
+    name: str
+    about: str
+    version: int
+    fits: Callable[[bytes], bool]
+    read: Callable[[list[File], Options], Found]
+    archive: str = ""
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user says about what is imported.
+
+    encoding, delimiter   of text files
+    unended   tables whose last line has no end are whole, not cut off
+    mapping   what the columns of a table of no known kind are
+    progress  told how many files, of how many, are read
+    """
+
+    encoding: str = "utf-8-sig"
+    delimiter: str = ""
+    unended: bool = False
+    mapping: Columns | None = None
+    progress: Callable[[int, int], None] | None = None

@@ -1,0 +1,160 @@
+"""Text files and tables, read within bounds: no line and no file is trusted to end."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from catalog.imports.rows import File, Options, Rejected
+from catalog.problems import BadFile
+
+LONGEST = 1 << 20  # bytes of one line
+WIDEST = 2000  # columns
+UNENDED = "its last line has no end: is it cut off? If it is whole, say --unended"
+UTF16 = "it is UTF-16; save it as UTF-8"
+
+
+def label(file: File) -> str:
+    """How a file is called in errors."""
+    return file.name or "the file"
+
+
+def lines(file: File, options: Options) -> Iterator[str]:
+    """The lines of a text file. Raises BadFile for a line without end or for bytes that are not text."""
+    with file.open() as stream:
+        for number, raw in enumerate(iter(lambda: stream.readline(LONGEST + 1), b""), 1):
+            if len(raw) > LONGEST:
+                raise BadFile(f"{label(file)}: line {number} is longer than {LONGEST:,} bytes")
+            yield _decoded(raw, number, file, options.encoding)
+
+
+def _decoded(raw: bytes, number: int, file: File, encoding: str) -> str:
+    if number == 1 and is_utf16(raw):
+        raise BadFile(f"{label(file)}: {UTF16}")
+    try:
+        text = raw.decode(encoding if number == 1 else encoding.removesuffix("-sig"))
+    except UnicodeDecodeError as error:
+        raise BadFile(
+            f"{label(file)}: line {number} is not {encoding.removesuffix('-sig')} "
+            f"(byte 0x{raw[error.start]:02x}); say what it is, as in --encoding latin-1"
+        ) from error
+    except LookupError as error:
+        raise BadFile(f"unknown encoding {encoding!r}") from error
+    if "\0" in text:
+        raise BadFile(f"{label(file)}: line {number} holds NUL bytes; this is no text file")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a header: names as they are written, and `lines` of (line number, cells)."""
+
+    names: list[str]
+    lines: Iterator[tuple[int, list[str]] | Rejected]
+
+
+def table(file: File, options: Options, delimiter: str = ",", skip: int = 0) -> Table:
+    """A delimited table, after `skip` lines. Raises BadFile for one that has no usable header.
+
+    Its lines raise BadFile where the table is damaged: cut off, or two tables in one file. A line with
+    another number of cells than the header is rejected by itself.
+    """
+    text = lines(file, options)
+    for _ in range(skip):
+        next(text, "")
+    cut = _Cut(text)
+    reader = csv.reader(cut, delimiter=options.delimiter or delimiter, strict=True)
+    header = _first(reader, file)
+    _usable(header, file)
+    return Table(header, _rows(reader, header, file, skip, cut, options.unended))
+
+
+class _Cut:
+    """Passes lines on, and knows whether the last one had an end."""
+
+    def __init__(self, text: Iterator[str]) -> None:
+        self._text = text
+        self.ended = True
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self.ended = line.endswith(("\n", "\r"))
+        return line
+
+
+def _first(reader: Iterator[list[str]], file: File) -> list[str]:
+    try:
+        found = next((row for row in reader if any(cell.strip() for cell in row)), None)
+    except csv.Error as error:
+        raise BadFile(f"{label(file)}: its header cannot be read: {error}") from error
+    if found is None:
+        raise BadFile(f"{label(file)}: it is empty")
+    return [cell.strip() for cell in found]
+
+
+def _usable(header: list[str], file: File) -> None:
+    if len(header) > WIDEST:
+        raise BadFile(f"{label(file)}: it has {len(header):,} columns, which is more than {WIDEST:,}")
+    folded = [name.lower() for name in header if name]
+    twice = next((name for name in header if folded.count(name.lower()) > 1), None)
+    if twice is not None:
+        raise BadFile(f"{label(file)}: the column {twice!r} stands twice in its header")
+
+
+def _rows(
+    reader: Iterator[list[str]], header: list[str], file: File, skip: int, cut: _Cut, unended: bool
+) -> Iterator[tuple[int, list[str]] | Rejected]:
+    width = len(header)
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            number = _line(reader) + skip
+            raise BadFile(f"{label(file)}: damaged at line {number} ({error}); is it cut off?") from error
+        if row is None:
+            if not (cut.ended or unended):
+                raise BadFile(f"{label(file)}: {UNENDED}")
+            return
+        number = _line(reader) + skip
+        if not any(row):
+            continue
+        if [cell.strip() for cell in row] == header:
+            raise BadFile(f"{label(file)}: line {number} repeats the header: two tables in one file?")
+        if len(row) == width:
+            yield number, row
+        elif len(row) < width and not cut.ended:
+            raise BadFile(f"{label(file)}: it ends in the middle of line {number}: is it cut off?")
+        else:
+            yield Rejected(number, f"{len(row)} cells where the header has {width}", file.name)
+
+
+def _line(reader: Iterator[list[str]]) -> int:
+    return int(getattr(reader, "line_num", 0))
+
+
+def is_utf16(beginning: bytes) -> bool:
+    """Whether text begins with a byte order mark of UTF-16."""
+    return beginning[:2] in (b"\xff\xfe", b"\xfe\xff")
+
+
+def head(file: File, size: int = 65_536) -> bytes:
+    """The beginning of a file."""
+    stream: BinaryIO
+    with file.open() as stream:
+        return stream.read(size)
+
+
+def header_of(beginning: bytes, delimiter: str = ",", line: int = 0) -> list[str]:
+    """The names in one line of a table's beginning, in lower case; [] if they cannot be read."""
+    text = beginning.decode("utf-8-sig", "replace").splitlines()
+    if len(text) <= line:
+        return []
+    try:
+        return [cell.strip().lower() for cell in next(csv.reader([text[line]], delimiter=delimiter), [])]
+    except csv.Error:
+        return []

@@ -1,0 +1,287 @@
+"""Holdings in one DuckDB file, replaced as a whole.
+
+DuckDB lets one process write, or many read. So nobody ever writes the file that others read: an import works
+on a copy beside it and moves that into its place when it is complete and on the disk. Who reads goes on with
+the old file and finds the new one at the next search. What a killed import leaves is swept away by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalog import store_sql as sql
+from catalog.imports.rows import Rejected, Row
+from catalog.problems import Busy, Corrupt, Missing, StoreFault
+from catalog.store import Held, Imported, Outcome, Source, named, table
+from catalog.store_taking import STAGED, Taking, spool
+
+if TYPE_CHECKING:
+    import duckdb
+
+PATIENCE = 10.0  # seconds to wait for another import
+_ABOUT = "SELECT name, about FROM archives ORDER BY name"
+_SOURCES = (
+    'SELECT archive, place, kind, version, sha256, imported_at, "rows", rejected FROM sources ORDER BY id'
+)
+
+
+class DuckStore:
+    """The store in a file."""
+
+    dialect = "duckdb"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser()
+
+    def held(self) -> dict[str, Held]:
+        """What is held; from the note beside the file where that still holds."""
+        try:
+            state = _state(self.path)
+        except FileNotFoundError:
+            return {}
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            noted = json.loads(self._note.read_bytes())
+            if noted["state"] == state:
+                return {name: Held.of(told) for name, told in noted["held"].items()}
+        db = self.reader()
+        try:
+            with _faults(self.path):
+                return {name: Held.of(json.loads(told)) for name, told in db.execute(_ABOUT).fetchall()}
+        finally:
+            db.close()
+
+    def sources(self) -> list[Imported]:
+        """What was imported."""
+        if not self.path.is_file():
+            return []
+        db = self.reader()
+        try:
+            with _faults(self.path):
+                rows = db.execute(_SOURCES).fetchall()
+        finally:
+            db.close()
+        return [Imported(Source(*row[:5]), *row[5:]) for row in rows]
+
+    def reader(self) -> duckdb.DuckDBPyConnection:
+        """A cursor of the file as it is now."""
+        with _faults(self.path):
+            return _shared(self.path)
+
+    def take(self, source: Source, found: Iterable[Row | Rejected], replace: bool = False) -> Outcome:
+        """Import into a copy, which then takes the file's place. Nothing is written where nothing changes."""
+        named(source.archive)
+        outcome = Outcome()
+        with self._alone(), self._part() as part:
+            rows = part.with_suffix(".ndjson")
+            keywords = spool(rows, iter(found), outcome)
+            with _faults(self.path):
+                if self.path.is_file():
+                    shutil.copyfile(self.path, part)
+                with _opened(part) as db:
+                    db.execute("BEGIN")
+                    DuckTaking(db, source, keywords, outcome).take(rows, replace)
+                    db.execute("COMMIT")
+                if outcome.touched:
+                    self._move(part)
+        return outcome
+
+    def remove(self, archive: str) -> int:
+        """Forget an archive, in a copy without it."""
+        told = self.held().get(named(archive))
+        if told is None:
+            raise Missing(f"the catalog holds nothing of {archive!r}")
+        with self._alone(), self._part() as part, _faults(self.path):
+            shutil.copyfile(self.path, part)
+            with _opened(part) as db:
+                db.execute(f"DROP TABLE {table(archive)}")
+                for name, column in (("archives", "name"), ("sources", "archive")):
+                    db.execute(f"DELETE FROM {name} WHERE {column} = ?", [archive])
+            self._move(part)
+        return sum(told.rows.values())
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    def _move(self, part: Path) -> None:
+        """The copy takes the file's place, once it is on the disk."""
+        with _opened(part) as db:
+            told = dict(db.execute(_ABOUT).fetchall())
+        _synced(part)
+        part.replace(self.path)
+        _synced(self.path.parent)
+        note = {"state": _state(self.path), "held": {name: json.loads(about) for name, about in told.items()}}
+        fresh = part.with_suffix(".json")
+        fresh.write_text(json.dumps(note), encoding="utf-8")
+        fresh.replace(self._note)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only one import at a time; the lock of a process that died is free."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = self.path.with_suffix(".lock").open("w")
+        except OSError as error:
+            raise StoreFault(f"the catalog {self.path} cannot be written: {error.strerror}") from error
+        with lock:
+            end = time.monotonic() + PATIENCE
+            while not _locked(lock.fileno()):
+                if time.monotonic() > end:
+                    raise Busy(f"another import into {self.path} is under way; try again when it has ended")
+                time.sleep(0.05)
+            for left in self.path.parent.glob(f"{self.path.stem}.*.part*"):
+                _gone(left)
+            yield
+
+    @contextlib.contextmanager
+    def _part(self) -> Iterator[Path]:
+        part = self.path.with_suffix(f".{os.getpid()}.part")
+        try:
+            yield part
+        except OSError as error:
+            raise StoreFault(
+                f"the catalog {self.path} cannot be written: {error.strerror or error}"
+            ) from error
+        finally:
+            for left in (part, part.with_suffix(".ndjson"), Path(f"{part}.wal"), Path(f"{part}.tmp")):
+                _gone(left)
+
+
+class DuckTaking(Taking):
+    """An import into an open copy."""
+
+    matches = "regexp_full_match({0}, '{1}')"
+
+    def __init__(self, db: duckdb.DuckDBPyConnection, *args: Any) -> None:
+        super().__init__(*args)
+        self._db = db
+
+    def all(self, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row of a statement."""
+        return self._db.execute(text, list(values)).fetchall()
+
+    def load(self, rows: Path) -> None:
+        """DuckDB reads the spooled rows itself."""
+        types = {**STAGED, **dict.fromkeys(self.keywords, "TEXT")}
+        self.all(
+            "CREATE TEMP TABLE raw AS SELECT * FROM read_json(?, format = 'newline_delimited', "
+            f"maximum_object_size = {4 << 20}, columns = {types!r})",
+            [str(rows)],
+        )
+
+    def columns(self) -> list[str]:
+        """The columns of the archive's table."""
+        return [name for (name,) in self.all(f"SELECT name FROM pragma_table_info('{self.table}')")]
+
+    def write(self, number: int, old: Sequence[str], columns: Sequence[str], replace: bool) -> None:
+        """The archive's table anew, in an order that makes searches quick."""
+        blank = ", ".join(f'"{n}"' if n in old else f'NULL AS "{n}"' for n in columns)
+        stay = (
+            f"SELECT _key, _level, _source, _line, _file, _also, {blank} FROM {self.table} "
+            "WHERE _key NOT IN (SELECT _key FROM compared WHERE _change = 1)"
+            f"{' AND _key IN (SELECT _key FROM staged)' if replace else ''}"
+        )
+        fresh = (
+            f"SELECT _key, _level, {number}, _line, nullif(_file, ''), nullif(_also, ''), "
+            f"{sql.quoted(columns)} FROM compared WHERE _change > 0"
+        )
+        order = sql.quoted([*(n for n in sql.ORDER if n in columns), "_key"])
+        self.all(f"CREATE TABLE fresh AS SELECT * FROM (({stay}) UNION ALL ({fresh})) ORDER BY {order}")
+        self.all(f"DROP TABLE {self.table}")
+        self.all(f"ALTER TABLE fresh RENAME TO {self.table}")
+
+
+_OPEN: dict[tuple[int, str], tuple[list[int], duckdb.DuckDBPyConnection]] = {}
+_OPENING = threading.Lock()
+
+
+def _shared(path: Path) -> duckdb.DuckDBPyConnection:
+    """A cursor of the file, which is opened once in a process, and again when another has taken its place.
+
+    Attached to a database in memory, for DuckDB would give the old file again for the same path while anybody
+    still reads it. Cursors in use keep what they read.
+    """
+    import duckdb
+
+    try:
+        state = _state(path)
+    except FileNotFoundError as error:
+        raise Missing(f"there is no catalog {path}; broker catalog import makes one") from error
+    key = (os.getpid(), str(path))
+    with _OPENING:
+        known = _OPEN.get(key)
+        if known is None or known[0] != state:
+            db = duckdb.connect()
+            db.execute(f"ATTACH '{_literal(path)}' AS held (READ_ONLY)")
+            known = _OPEN[key] = (state, db)
+        cursor = known[1].cursor()
+        cursor.execute("USE held")
+        return cursor
+
+
+def _state(path: Path) -> list[int]:
+    """What tells one state of the file from another."""
+    found = path.stat()
+    return [found.st_ino, found.st_size, found.st_mtime_ns]
+
+
+@contextlib.contextmanager
+def _opened(part: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy, to be written; closed, everything is in the one file."""
+    import duckdb
+
+    config: dict[str, Any] = {"memory_limit": "1GB", "temp_directory": f"{part}.tmp"}
+    with duckdb.connect(str(part), config=config) as db:
+        yield db
+
+
+@contextlib.contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """DuckDB's errors as ours."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise StoreFault(f"the catalog {path}: not enough memory or disk") from error
+    except duckdb.Error as error:
+        raise Corrupt(
+            f"the catalog {path} cannot be read ({type(error).__name__}): it is damaged, or made by another "
+            "version; move it away and import again"
+        ) from error
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _gone(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _synced(place: Path) -> None:
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _literal(path: Path) -> str:
+    return str(path).replace("'", "''")

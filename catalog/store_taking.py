@@ -1,0 +1,150 @@
+"""One import in a transaction: rows are staged, compared with what is held, and written where they differ.
+
+The SQL is what DuckDB and PostgreSQL have in common; how rows come in and are written is each store's own.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from catalog import store_sql as sql
+from catalog.imports.rows import Rejected, Row
+from catalog.prepared import Preparing, ready
+from catalog.problems import BadFile
+from catalog.store import Outcome, Source, table
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS archives (name TEXT PRIMARY KEY, about TEXT)",
+    "CREATE TABLE IF NOT EXISTS sources (id INTEGER, archive TEXT, place TEXT, kind TEXT, version INTEGER, "
+    'sha256 TEXT, imported_at TEXT, "rows" BIGINT, rejected BIGINT)',
+)
+STAGED = {"_n": "BIGINT", "_key": "UUID", "_level": "SMALLINT", "_line": "INTEGER", "_file": "TEXT"}
+OWN = "_key UUID, _level SMALLINT, _source INTEGER, _line INTEGER, _file TEXT, _also TEXT"
+
+
+class Taking(ABC):
+    """The steps of an import. `staged` holds its rows once each, `compared` what becomes of them.
+
+    In `compared`, `_change` is 0 where a row is as it was, 1 where it says other things, 2 where it is new.
+    """
+
+    def __init__(self, source: Source, keywords: Sequence[str], outcome: Outcome) -> None:
+        self.source, self.keywords, self.outcome = source, keywords, outcome
+        self.table = table(source.archive)
+
+    @abstractmethod
+    def all(self, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row of a statement, [] for one that gives none."""
+
+    @abstractmethod
+    def load(self, rows: Path) -> None:
+        """Make and fill the table `raw` from spooled rows: columns STAGED and the keywords."""
+
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """The columns of the archive's table."""
+
+    @abstractmethod
+    def write(self, number: int, old: Sequence[str], columns: Sequence[str], replace: bool) -> None:
+        """Bring `compared` into the archive's table; with `replace`, remove what is not staged."""
+
+    matches = ""  # template: column {0} matches the whole of expression {1}
+
+    def take(self, rows: Path, replace: bool) -> None:
+        """All of the steps; the caller begins and commits."""
+        for made in TABLES:
+            self.all(made)
+        self.load(rows)
+        self.all("CREATE TEMP TABLE staged AS SELECT DISTINCT ON (_key) * FROM raw ORDER BY _key, _n")
+        self._repeated()
+        number = self._number()
+        self.all(f"CREATE TABLE IF NOT EXISTS {self.table} ({OWN})")
+        old = [name for name in self.columns() if name not in sql.OWN]
+        columns = list(dict.fromkeys([*old, *self.keywords]))
+        self._compare(number, old, columns)
+        self._count(number, replace)
+        if self.outcome.touched:
+            self.write(number, old, columns, replace)
+            self._remember(number, columns)
+
+    def _repeated(self) -> None:
+        """Rows that a file gives twice: once is enough, and a contradiction is not settled here."""
+        if self.all("SELECT count(*) FROM raw") == self.all("SELECT count(*) FROM staged"):
+            return
+        again = self.all(
+            f"SELECT r._line, r._file, s._line, s._file, {sql.differs(self.keywords, 'r', 's')} "
+            "FROM raw r JOIN staged s ON r._key = s._key WHERE r._n <> s._n ORDER BY r._n"
+        )
+        for line, file, first, elsewhere, other in again:
+            where = elsewhere if elsewhere != file else f"line {first}"
+            how = "with other values" if other else "the same again"
+            self.outcome.reject(Rejected(line, f"it tells of what {where} tells of, {how}", file))
+
+    def _number(self) -> int:
+        """The number of this source: that of an earlier import of the same file, or the next."""
+        same = [self.source.archive, self.source.place]
+        known = self.all("SELECT id FROM sources WHERE archive = ? AND place = ?", same)
+        known = known or self.all("SELECT coalesce(max(id), 0) + 1 FROM sources")
+        return int(known[0][0])
+
+    def _compare(self, number: int, old: Sequence[str], columns: Sequence[str]) -> None:
+        sole = f"(o._source = {number} AND o._also IS NULL)"
+        now = {n: sql.value(n, old, self.keywords, sole) for n in columns}
+        before = {n: f'o."{n}"' if n in old else "NULL" for n in columns}
+        changed = " OR ".join(f"{now[n]} IS DISTINCT FROM {before[n]}" for n in columns)
+        also = f"CASE WHEN NOT {sole} THEN concat_ws(' ', o._also, o._source || ':' || o._line) END"
+        values = "".join(f', {value} AS "{name}"' for name, value in now.items())
+        self.all(
+            "CREATE TEMP TABLE compared AS SELECT s._key, s._level, s._line, s._file, "
+            f"{also} AS _also, CASE WHEN o._key IS NULL THEN 2 WHEN {changed} THEN 1 ELSE 0 END AS _change"
+            f"{values} FROM staged s LEFT JOIN {self.table} o ON o._key = s._key"
+        )
+
+    def _count(self, number: int, replace: bool) -> None:
+        counts = dict(self.all("SELECT _change, count(*) FROM compared GROUP BY _change"))
+        self.outcome.unchanged = counts.get(0, 0)
+        self.outcome.changed, self.outcome.added = counts.get(1, 0), counts.get(2, 0)
+        gone = f"FROM {self.table} o LEFT JOIN staged s ON o._key = s._key WHERE s._key IS NULL"
+        self.outcome.missing = int(self.all(f"SELECT count(*) {gone} AND o._source = {number}")[0][0])
+        self.outcome.removed = int(self.all(f"SELECT count(*) {gone}")[0][0]) if replace else 0
+
+    def _remember(self, number: int, columns: Sequence[str]) -> None:
+        s, now = self.source, datetime.now(UTC).isoformat(timespec="seconds")
+        rows = self.outcome.added + self.outcome.changed + self.outcome.unchanged
+        self.all(f"DELETE FROM sources WHERE id = {number}")
+        self.all(
+            "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [number, s.archive, s.place, s.kind, s.version, s.sha256, now, rows, self.outcome.refused],
+        )
+        (told,) = self.all(sql.facts(columns, self.table, self.matches))
+        about = sql.held(s.archive, columns, told, now[:10], f"{s.kind}: {s.place}")
+        self.all("DELETE FROM archives WHERE name = ?", [s.archive])
+        self.all("INSERT INTO archives VALUES (?, ?)", [s.archive, json.dumps(about.plain())])
+
+
+def spool(place: Path, found: Iterator[Row | Rejected], outcome: Outcome) -> list[str]:
+    """The rows as JSON, a line each; the keywords in them. Raises BadFile where none can be taken."""
+    import msgspec
+
+    preparing, encode, taken = Preparing(), msgspec.json.Encoder().encode, 0
+    with place.open("wb") as out:
+        for item in ready(found, preparing):
+            if isinstance(item, Rejected):
+                outcome.reject(item)
+                continue
+            key, level, line, file, values = item
+            taken += 1
+            out.write(
+                encode({"_n": taken, "_key": key, "_level": level, "_line": line, "_file": file, **values})
+            )
+            out.write(b"\n")
+    if not taken:
+        first = outcome.rejected[0] if outcome.rejected else None
+        why = f": {first.file} line {first.line}: {first.reason}" if first else ": there is none"
+        raise BadFile(f"no row can be taken{why}")
+    return list(preparing.keywords)

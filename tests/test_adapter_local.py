@@ -1,0 +1,90 @@
+"""The adapter `local` passes the conformance suite, and its SQL means what `truth` means."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from test_dicomweb_conform import records
+
+from adapters.local import Local
+from adapters.local_layout import FOLDED
+from broker.adapter import Adapter
+from broker.conform import AdapterTests
+from broker.errors import ArchiveError, Malformed, ServerFault
+from broker.meaning import values
+from catalog.imports.rows import Row
+from catalog.keywords import Level
+from catalog.store import Source, Store, store
+from fixtures.dicom import truth
+
+HELD = records(truth()["archives"]["b"])
+COMPUTED = ("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
+
+
+def whole() -> list[dict[str, Any]]:
+    """Every series of the fixtures with what is known of its study."""
+    studies = {s["StudyInstanceUID"]: s for s in HELD[Level.STUDY]}
+    return [{**studies[row["StudyInstanceUID"]], **row} for row in HELD[Level.SERIES]]
+
+
+def filled(place: Path, rows: Sequence[Mapping[str, Any]], archive: str = "mine") -> Store:
+    """A store that holds rows of series."""
+    kept = store(place / "catalog.duckdb")
+    found = [
+        Row(
+            Level.SERIES,
+            {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k not in COMPUTED},
+        )
+        for row in rows
+    ]
+    kept.take(Source(archive, "test", "test", 1), found)
+    return kept
+
+
+class TestLocal(AdapterTests):
+    """On DuckDB, filled with the generated studies."""
+
+    records = {Level.SERIES: whole()}  # noqa: RUF012 - the suite declares it so
+    place: Path
+
+    @pytest.fixture(autouse=True)
+    def _place(self, tmp_path: Path) -> None:
+        self.place = tmp_path
+
+    @asynccontextmanager
+    async def archive(self) -> AsyncIterator[Adapter]:
+        made = Local("mine", filled(self.place, whole()))
+        made.pages = (7, 7)
+        yield made
+
+    def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
+        return [(ServerFault, self._empty()), (Malformed, self._damaged()), (ServerFault, self._nothing())]
+
+    @asynccontextmanager
+    async def _empty(self) -> AsyncIterator[Adapter]:
+        yield Local("mine", store(self.place / "nowhere.duckdb"))
+
+    @asynccontextmanager
+    async def _nothing(self) -> AsyncIterator[Adapter]:
+        yield Local("other", filled(self.place, whole()))
+
+    @asynccontextmanager
+    async def _damaged(self) -> AsyncIterator[Adapter]:
+        bad = self.place / "bad.duckdb"
+        bad.write_bytes(b"no database" * 1000)
+        yield Local("mine", store(bad))
+
+
+def test_folding_in_sql_is_folding_here_for_every_character() -> None:
+    chars = [
+        c for n in range(1, 0x110000) if not 0xD800 <= n < 0xE000 and (c := chr(n)) == values.composed(c)
+    ]
+    with duckdb.connect() as db:
+        db.execute(FOLDED)
+        told = db.execute("SELECT x, folded(x) FROM (SELECT unnest(?) AS x)", [chars]).fetchall()
+    assert [c for c, folded in told if folded != values.folded(c)] == []

@@ -1,0 +1,198 @@
+"""From a file to an answer: import, search, import again; and what a damaged file leaves: nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from broker.cli import main
+
+TABLE = """Subject,Scan date,Age (months),Sex,Modality,Image,Notes
+A1,3/14/2009,141,F,MRI,img1,x
+A1,12/1/2010,162,F,PET,img2,y
+B2,2011-05-06,40,male,CT,img3,z
+"""
+MAPPING = """
+[columns]
+"Subject" = "PatientID"
+"Scan date" = "StudyDate"
+"Age (months)" = "PatientAge in months"
+"Sex" = "PatientSex"
+"Modality" = "Modality"
+"Image" = "SeriesKey"
+[constants]
+Collection = "table"
+"""
+
+
+class Catalog:
+    """A catalog of its own, and what the command says."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.place = folder / "kept" / "catalog.duckdb"
+        self.config = folder / "federation.toml"
+        self.config.write_text(f'[catalog]\npath = "{self.place}"\n[archives.idc]\nasked = false\n')
+        self._capsys = capsys
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        self._capsys.readouterr()
+        code = main([*words, "--config", str(self.config)])
+        told = self._capsys.readouterr()
+        return code, told.out, told.err
+
+    def take(self, place: Path, *words: str) -> tuple[int, str, str]:
+        """Import."""
+        return self.run("catalog", "import", str(place), *words)
+
+    def search(self, *words: str) -> list[dict[str, str]]:
+        """The values of what is found, and that the answer is complete."""
+        code, out, err = self.run("search", *words, "--format", "json")
+        answer = json.loads(out)
+        assert code == 0, err
+        return [entity["values"] for entity in answer["entities"]]
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        """A file in the folder."""
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        return file
+
+    def state(self) -> bytes:
+        """What is held."""
+        return self.place.read_bytes() if self.place.exists() else b""
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
+    """An empty one."""
+    return Catalog(tmp_path, capsys)
+
+
+def of(found: Sequence[dict[str, str]], keyword: str) -> list[str | None]:
+    """One attribute of what is found."""
+    return [values.get(keyword) for values in found]
+
+
+def test_a_table_by_its_mapping(catalog: Catalog) -> None:
+    table, mapping = catalog.write("t.csv", TABLE), catalog.write("t.toml", MAPPING)
+    words = ("--archive", "nhanes", "--mapping", str(mapping))
+    assert catalog.take(table, *words)[:2] == (0, f"nhanes: 3 new, 0 changed, 0 as before (csv: {table})\n")
+    found = catalog.search("series", "Modality=MR,PT", "StudyDate=2009-2010")
+    assert of(found, "PatientAge") == ["141M", "162M"]
+    assert of(found, "StudyDate") == ["20090314", "20101201"]
+    assert of(found, "SeriesKey") == ["img1", "img2"]
+    assert of(catalog.search("patients", "PatientSex=M"), "PatientID") == ["B2"]
+    assert len(catalog.search("studies", "Modality=PT")) == 1
+    before = catalog.state()
+    assert "0 new, 0 changed, 3 as before" in catalog.take(table, *words)[1]
+    assert catalog.state() == before
+
+
+def test_each_archive_answers_for_itself(catalog: Catalog) -> None:
+    table, mapping = catalog.write("t.csv", TABLE), catalog.write("t.toml", MAPPING)
+    for name in ("loni", "nda"):
+        catalog.take(table, "--archive", name, "--mapping", str(mapping))
+    code, out, _ = catalog.run("search", "series", "Modality=MR", "--format", "json")
+    assert code == 0
+    assert [r["archive"] for r in json.loads(out)["reports"]] == ["loni", "nda"]
+    assert len(catalog.search("series", "Modality=MR")) == 2
+    code, out, _ = catalog.run("catalog", "list")
+    assert code == 0
+    assert "loni: 3 series rows" in out
+    assert catalog.run("catalog", "remove", "loni")[1] == "loni: 3 rows forgotten\n"
+    assert len(catalog.search("series", "Modality=MR")) == 1
+    assert catalog.run("catalog", "remove", "loni")[0] == 5
+
+
+def test_columns_that_nobody_knows_get_a_proposal(catalog: Catalog) -> None:
+    table = catalog.write("t.csv", TABLE)
+    code, out, err = catalog.take(table, "--archive", "nhanes")
+    assert code == 2
+    assert "--as" in err
+    mapping = catalog.write("proposed.toml", out)
+    assert '"Age (months)" = "PatientAge in months"' in out
+    assert '# "Notes" = "KEYWORD"' in out
+    assert catalog.take(table, "--archive", "nhanes", "--mapping", str(mapping))[0] == 0
+    assert of(catalog.search("series", "PatientID=B2"), "PatientSex") == ["M"]
+
+
+def test_a_table_of_dicom_keywords_needs_no_mapping(catalog: Catalog) -> None:
+    table = catalog.write("t.csv", "PatientID,Modality,SeriesInstanceUID\n1,CT,1.2.3\n2,MR,1.2.4\n")
+    assert catalog.take(table)[0] == 2
+    assert catalog.take(table, "--archive", "mine")[0] == 0
+    assert of(catalog.search("series", "SeriesInstanceUID=1.2.4"), "PatientID") == ["2"]
+
+
+def test_the_name_of_an_archive_that_has_an_interface_is_refused(catalog: Catalog) -> None:
+    table = catalog.write("t.csv", "PatientID,Modality\n1,CT\n")
+    code, _, err = catalog.take(table, "--archive", "idc")
+    assert (code, "adapter 'idc'" in err) == (2, True)
+    assert catalog.take(table, "--archive", "a/b")[0] == 2
+
+
+def test_rejected_rows_are_listed(catalog: Catalog) -> None:
+    table = catalog.write("t.csv", "PatientID,Modality\n1,CT\n2\n3,MR,x\n4,PT\n")
+    listed = catalog.folder / "rejected.csv"
+    code, out, err = catalog.take(table, "--archive", "mine", "--rejected", str(listed))
+    assert (code, "2 new" in out) == (3, True)
+    assert "line 3: 1 cells where the header has 2" in err
+    assert listed.read_text().splitlines()[1:] == [
+        ",3,1 cells where the header has 2",
+        ",4,3 cells where the header has 2",
+    ]
+
+
+MANY = "PatientID,Modality,StudyDescription\n" + "".join(f'{n},CT,"chest {n}"\n' for n in range(2000))
+DAMAGED: dict[str, tuple[str | bytes, str]] = {
+    "cut in half": (MANY[: len(MANY) // 2 + 4], "cut off"),
+    "wrong encoding": (MANY.replace('chest 7"', 'Schädel"').encode("latin-1"), "not utf-8"),
+    "UTF-16": (MANY.encode("utf-16"), "UTF-16"),
+    "wrong delimiter": (MANY.replace(",", ";"), "known by its content"),
+    "header twice": (MANY + MANY, "repeats the header"),
+    "column twice": (MANY.replace("StudyDescription", "Modality", 1), "stands twice"),
+    "empty": ("", "known by its content"),
+    "only a header": (MANY.split("\n")[0] + "\n", "no row"),
+    "binary": (bytes(range(256)) * 400, "known by its content"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_table_leaves_the_catalog_as_it_was(catalog: Catalog, damage: str) -> None:
+    catalog.take(catalog.write("good.csv", "PatientID,Modality\n1,CT\n"), "--archive", "mine")
+    before = catalog.state()
+    text, why = DAMAGED[damage]
+    for words in ((), ("--as", "csv")):
+        code, _, err = catalog.take(catalog.write("bad.csv", text), "--archive", "mine", *words)
+        assert code == 2
+        assert err.count("\n") == 1
+        assert catalog.state() == before
+        assert why in err or words
+
+
+def test_a_gigabyte_of_one_line_is_refused_at_once(catalog: Catalog, tmp_path: Path) -> None:
+    long = tmp_path / "long.csv"
+    with long.open("wb") as out:
+        out.write(b"PatientID,Modality\n1,")
+        out.truncate(1 << 30)
+    code, _, err = catalog.take(long, "--archive", "mine")
+    assert (code, "longer than" in err) == (2, True)
+
+
+def test_a_folder_of_nothing_and_no_folder(catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no file in it" in catalog.take(tmp_path / "empty")[2]
+    assert "no such file" in catalog.take(tmp_path / "nothing")[2]
+
+
+def test_a_catalog_that_cannot_be_read_is_a_failed_archive(catalog: Catalog) -> None:
+    catalog.take(catalog.write("good.csv", "PatientID,Modality\n1,CT\n"), "--archive", "mine")
+    catalog.place.write_bytes(b"no database" * 1000)
+    code, _, err = catalog.run("search", "series", "Modality=CT")
+    assert (code, "cannot be read" in err) == (4, True)
+    assert catalog.run("catalog", "list")[0] == 5

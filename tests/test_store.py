@@ -1,0 +1,283 @@
+"""The store of holdings: whole or not at all, changed and not doubled, read while it is written."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catalog.imports.rows import Rejected, Row
+from catalog.keywords import Level
+from catalog.problems import BadFile, Busy, Corrupt
+from catalog.store import Outcome, Source, Store, store, table
+
+FILE = Source("mine", "/file.csv", "csv", 1, "00")
+OTHER = Source("mine", "/other.csv", "csv", 1, "11")
+
+
+def series(number: int, **said: str) -> Row:
+    """A series without UID, as a line of a table."""
+    whom = {"PatientID": f"P{number // 4}", "StudyDate": "20200101"}
+    return Row(Level.SERIES, {**whom, "SeriesKey": str(number), "Modality": "MR", **said}, number + 2)
+
+
+SOME = [series(n) for n in range(10)]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Store:
+    """An empty store."""
+    return store(tmp_path / "catalog.duckdb")
+
+
+def rows(kept: Store, columns: str = "*", archive: str = "mine") -> list[tuple[object, ...]]:
+    """What a reader sees."""
+    db = kept.reader()
+    try:
+        db.execute(f"SELECT {columns} FROM {table(archive)} ORDER BY {columns}")
+        return db.fetchmany(1_000_000)
+    finally:
+        db.close()
+
+
+def counts(outcome: Outcome) -> tuple[int, int, int]:
+    """New, changed, as before."""
+    return outcome.added, outcome.changed, outcome.unchanged
+
+
+def test_what_is_imported_is_there_with_where_it_comes_from(kept: Store) -> None:
+    assert kept.held() == {}
+    assert kept.sources() == []
+    assert counts(kept.take(FILE, SOME)) == (10, 0, 0)
+    held = kept.held()["mine"]
+    assert held.rows == {Level.SERIES: 10}
+    assert held.levels == set(Level)
+    assert set(held.columns) == {"PatientID", "SeriesKey", "Modality", "StudyDate", "StudyKey"}
+    assert rows(kept, '"SeriesKey", "_source", "_line"')[0] == ("0", 1, 2)
+    (source,) = kept.sources()
+    assert (source.source, source.rows, source.rejected) == (FILE, 10, 0)
+
+
+def test_the_same_again_changes_nothing(kept: Store, tmp_path: Path) -> None:
+    kept.take(FILE, SOME)
+    before = (tmp_path / "catalog.duckdb").stat()
+    assert counts(kept.take(FILE, SOME)) == (0, 0, 10)
+    after = (tmp_path / "catalog.duckdb").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_a_later_state_of_a_file_replaces_what_it_said(kept: Store) -> None:
+    kept.take(FILE, [series(0, StudyDescription="first"), *SOME[1:]])
+    outcome = kept.take(FILE, [series(0, Modality="PT"), *SOME[1:8], series(20)])
+    assert counts(outcome) == (1, 1, 7)
+    assert outcome.missing == 2
+    assert rows(kept, '"SeriesKey", "Modality", "StudyDescription"')[0] == ("0", "PT", None)
+    assert len(rows(kept)) == 11
+
+
+def test_another_file_adds_to_what_is_known_of_a_series(kept: Store) -> None:
+    kept.take(FILE, SOME)
+    outcome = kept.take(OTHER, [Row(Level.SERIES, {"SeriesKey": "3", "StudyDescription": "brain"}, 7)])
+    assert counts(outcome) == (0, 1, 0)
+    found = rows(kept, '"SeriesKey", "StudyDescription", "Modality", "StudyKey", "_source", "_line", "_also"')
+    assert found[3] == ("3", "brain", "MR", "derived:  | P0 | 20200101", 2, 7, "1:5")
+
+
+def test_replacing_leaves_exactly_what_is_given(kept: Store) -> None:
+    kept.take(FILE, SOME)
+    outcome = kept.take(OTHER, SOME[:3], replace=True)
+    assert (counts(outcome), outcome.removed) == ((0, 0, 3), 7)
+    assert len(rows(kept)) == 3
+    assert kept.held()["mine"].rows == {Level.SERIES: 3}
+
+
+def test_an_archive_is_forgotten_alone(kept: Store) -> None:
+    kept.take(FILE, SOME)
+    kept.take(Source("other", "/x", "csv", 1), SOME)
+    assert kept.remove("mine") == 10
+    assert set(kept.held()) == {"other"}
+    assert [s.source.archive for s in kept.sources()] == ["other"]
+
+
+def test_rows_without_any_key_are_told_apart_by_what_they_say(kept: Store) -> None:
+    twice = [Row(Level.SERIES, {"PatientID": "1", "Modality": "CT"}, n) for n in (2, 3)]
+    assert counts(kept.take(FILE, twice)) == (2, 0, 0)
+    assert counts(kept.take(FILE, twice)) == (0, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("again", "why"), [(series(1), "the same again"), (series(1, Modality="CT"), "with other values")]
+)
+def test_what_a_file_tells_twice_is_taken_once_and_told(kept: Store, again: Row, why: str) -> None:
+    outcome = kept.take(FILE, [*SOME[:3], again])
+    assert (counts(outcome), outcome.refused) == ((3, 0, 0), 1)
+    assert why in outcome.rejected[0].reason
+    assert ("1", "MR") in rows(kept, '"SeriesKey", "Modality"')
+
+
+BAD = [
+    (Row(Level.SERIES, {"SeriesInstanceUID": "1.2.x"}, 5), "no UID"),
+    (Row(Level.SERIES, {"Modality": "  "}, 5), "says nothing"),
+    (Row(Level.PATIENT, {"PatientSex": "F"}, 5), "without PatientID"),
+    (Row(Level.SERIES, {"NoSuchKeyword": "F"}, 5), "unknown DICOM keyword"),
+    (Row(Level.SERIES, {"StudyDescription": "x" * 70_000}, 5), "characters"),
+    (Rejected(5, "so it is"), "so it is"),
+]
+
+
+@pytest.mark.parametrize(("bad", "why"), BAD)
+def test_a_row_that_cannot_be_kept_is_named(kept: Store, bad: Row | Rejected, why: str) -> None:
+    outcome = kept.take(FILE, [bad, *SOME])
+    assert (outcome.added, outcome.refused, outcome.rejected[0].line) == (10, 1, 5)
+    assert why in outcome.rejected[0].reason
+    with pytest.raises(BadFile, match="no row can be taken"):
+        kept.take(OTHER, [bad])
+
+
+def test_an_error_in_the_middle_leaves_everything_as_it_was(kept: Store, tmp_path: Path) -> None:
+    kept.take(FILE, SOME)
+    before = rows(kept)
+
+    def broken() -> Iterator[Row]:
+        yield series(50)
+        raise BadFile("cut off")
+
+    with pytest.raises(BadFile):
+        kept.take(OTHER, broken())
+    assert rows(kept) == before
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".duckdb", ".json", ".lock"]
+
+
+def test_text_of_any_kind_is_kept_and_padding_is_not(kept: Store) -> None:
+    said = {
+        "SeriesKey": " k\0",
+        "StudyDescription": " a\0b 'x' \"y\" \\N {} \n;",
+        "PatientName": "Mu\u0308ller",
+    }
+    kept.take(FILE, [Row(Level.SERIES, said)])
+    ((key, about, name),) = rows(kept, '"SeriesKey", "StudyDescription", "PatientName"')
+    assert (key, about, name) == ("k", "a�b 'x' \"y\" \\N {} \n;", "Müller")
+
+
+# --- several processes
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from catalog.store import store
+from test_store import FILE, SOME, OTHER, series
+
+def slow():
+    for n in range(100, 50_000):
+        yield series(n)
+        if n == 20_000:
+            print("half", flush=True)
+            if {wait}:
+                time.sleep(60)
+
+kept = store(Path(sys.argv[1]))
+if not {wait}:
+    from catalog import store_duckdb
+    move = store_duckdb.DuckStore._move
+    def late(self, part):
+        print("half", flush=True)
+        time.sleep(60)
+    store_duckdb.DuckStore._move = late
+kept.take(OTHER, slow())
+"""
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_killed_import_leaves_the_catalog_as_it_was(kept: Store, tmp_path: Path, reading: bool) -> None:
+    kept.take(FILE, SOME)
+    before = rows(kept)
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED.format(wait=reading), str(tmp_path / "catalog.duckdb")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["tests", "."])},
+    )
+    with child:
+        assert child.stdout
+        assert child.stdout.readline() == b"half\n"
+        child.send_signal(signal.SIGKILL)
+    assert rows(store(tmp_path / "catalog.duckdb")) == before
+    assert counts(kept.take(OTHER, SOME)) == (0, 0, 10)
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def _read(place: str, until: float, told: multiprocessing.Queue[tuple[int, set[int]]]) -> None:
+    kept, seen, count = store(Path(place)), set(), 0
+    while time.monotonic() < until:
+        seen.add(len(rows(kept)))
+        count += 1
+    told.put((count, seen))
+
+
+def test_others_read_whole_states_while_imports_go_on(kept: Store, tmp_path: Path) -> None:
+    kept.take(FILE, SOME)
+    context = multiprocessing.get_context("spawn")
+    told: multiprocessing.Queue[tuple[int, set[int]]] = context.Queue()
+    until = time.monotonic() + 6
+    readers = [
+        context.Process(target=_read, args=(str(tmp_path / "catalog.duckdb"), until, told)) for _ in range(3)
+    ]
+    for reader in readers:
+        reader.start()
+    sizes, size = {10}, 10
+    while time.monotonic() < until - 0.5:
+        kept.take(FILE, [series(n) for n in range(size, size + 500)])
+        size += 500
+        sizes.add(size)
+    found = [told.get(timeout=30) for _ in readers]
+    for reader in readers:
+        reader.join()
+    assert len(rows(kept)) == size
+    assert all(count > 0 and seen <= sizes for count, seen in found)
+    assert any(len(seen) > 1 for _, seen in found)
+
+
+def test_a_reader_goes_on_with_what_it_began_to_read(kept: Store) -> None:
+    kept.take(FILE, [series(n) for n in range(20_000)])
+    db = kept.reader()
+    db.execute(f'SELECT "SeriesKey" FROM {table("mine")}')
+    first = db.fetchmany(10)
+    kept.take(OTHER, SOME[:1], replace=True)
+    assert len(first) + len(db.fetchmany(100_000)) == 20_000
+    assert len(rows(kept)) == 1
+    db.close()
+
+
+def test_two_imports_take_turns_or_say_so(
+    kept: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.store_duckdb.PATIENCE", 0.2)
+    with (tmp_path / "catalog.lock").open("w") as lock:
+        import fcntl
+
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+        with pytest.raises(Busy, match="another import"):
+            kept.take(FILE, SOME)
+    assert counts(kept.take(FILE, SOME)) == (10, 0, 0)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "half", "flipped"])
+def test_a_damaged_file_is_named_and_not_written_over(kept: Store, tmp_path: Path, damage: str) -> None:
+    kept.take(FILE, [series(n) for n in range(20_000)])
+    place = tmp_path / "catalog.duckdb"
+    whole = place.read_bytes()
+    bad = {
+        "garbage": b"\x13\x37" * 4096,
+        "half": whole[: len(whole) // 2],
+        "flipped": whole[:12288] + bytes(255 - b for b in whole[12288:-4096]) + whole[-4096:],
+    }[damage]
+    place.write_bytes(bad)
+    with pytest.raises(Corrupt, match="cannot be read"):
+        kept.take(OTHER, [series(1, Modality="CT")])
+    assert place.read_bytes() == bad
