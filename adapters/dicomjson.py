@@ -93,6 +93,8 @@ class Decoder:
         """Record by record; what has no study UID to stand on is counted as bad."""
         try:
             records = msgspec.json.decode(body)
+        except UnicodeDecodeError:
+            return self._mislabelled(body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Malformed("the reply is not JSON", "bad_json") from error
         if not isinstance(records, list):
