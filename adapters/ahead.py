@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def in_order(jobs: Iterable[Callable[[], Awaitable[T]]], ahead: int) -> AsyncIterator[T]:
+async def in_order(jobs: Iterable[Callable[[], Awaitable[T]]], ahead: int) -> AsyncGenerator[T, None]:
     """The result of each job, in the order of the jobs, with up to `ahead` of them under way.
 
     What a job raises is raised in its place. Leaving, or an error, cancels the others and waits for them.

@@ -8,9 +8,13 @@ no order. Filters are only sent where they lose nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from adapters.ahead import in_order
 from adapters.http import Http
@@ -83,20 +87,25 @@ class Xnat:
         reader = Reader(self._session, self._http.base, seen, ask, self.patients, replies)
         jobs: list[Callable[[], Awaitable[Part]]] = [partial(reader.part, name) for name in names]
         tally = _Tally(ask.limit)
-        async for part in in_order(jobs, self._http.limits.connections):
-            page = tally.take(part)
-            if page.rows or page.notes or page.bad:
-                yield page
-            if tally.full:
-                return
+        async with aclosing(in_order(jobs, self._http.limits.connections)) as parts:
+            async for part in parts:
+                page = tally.take(part)
+                if page.rows or page.notes or page.bad:
+                    yield page
+                if tally.full:
+                    return
         tally.judge(len(names))
 
     async def check(self) -> str:
         """The version that it says; with credentials, that they are accepted. Raises ArchiveError."""
-        body = await self._session.get("/xapi/siteConfig/buildInfo")
-        version = _version(body)
-        await self._session.get(f"{PROJECTS}&format=json")
-        return f"XNAT {version}"
+        try:
+            version = _version(await self._session.get("/xapi/siteConfig/buildInfo"))
+        except RefusedByArchive as error:
+            if error.reason != "not_found":
+                raise
+            version = "before 1.7"
+        found = await table(self._session, PROJECTS)
+        return f"XNAT {version}" + ("" if found.rows else ", no project to be read")
 
     async def close(self) -> None:
         """End the session on the server and close the connections."""
@@ -180,15 +189,11 @@ def _naming(archive: str, options: dict[str, Any]) -> Naming:
 
 
 def _can(options: dict[str, Any]) -> Can:
-    from dataclasses import replace
-
     can = replace(XNAT, lists_all=bool(options.pop("lists_all", True)))
     return can.without(options.pop("never_ask", ()))
 
 
 def _version(body: bytes) -> str:
-    import msgspec
-
     try:
         told = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError as error:

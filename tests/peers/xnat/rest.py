@@ -215,7 +215,8 @@ class Rest:
         if server.truncated and re.search(server.only, request.path):
             body = body[: len(body) // 2]
         reply = web.Response(body=body, content_type=kind)
-        reply.enable_compression()
+        if server.gzip:
+            reply.enable_compression()
         return reply
 
 

@@ -47,6 +47,7 @@ class XnatServer:
     version: str = "1.8.11"
     require_login: bool = False
     session_timeout: float = 900.0
+    forgets: str = ""  # where the path matches this expression, no session is known
     max_sessions: int = 1000
     latency: float = 0.0
     xsd_latency: float = 0.0
@@ -56,6 +57,7 @@ class XnatServer:
     dicomweb: bool = False  # the DICOMweb plug-in
     drops: frozenset[str] = frozenset()  # columns that this XNAT does not know
     encoding: str = "utf-8"  # the JVM's default
+    gzip: bool = True
     header_fault: bool = False  # a tail with quotes that are not escaped
     ignores_filters: bool = False  # in project listings, as XNAT did before 1.8
     redirect: str = ""  # every request is sent there, as a retired archive does
@@ -123,7 +125,7 @@ class XnatServer:
         path = request.path.removeprefix(self.context) or "/"
         if self.context and not request.path.startswith(self.context):
             return web.Response(status=404, text="no such context")
-        fault = self._fault(path)
+        fault = self._fault(request.path_qs)
         if fault is not None:
             return fault
         try:
@@ -137,6 +139,8 @@ class XnatServer:
     def _who(self, request: web.Request) -> tuple[Who, str]:
         """Who asks, and in which session: a dead one is silently replaced by a guest's. Raises Wrong."""
         alive, who = self.accounts.of(request.cookies.get("JSESSIONID"))
+        if self.forgets and re.search(self.forgets, request.path):
+            alive, who = False, None
         header = request.headers.get("Authorization", "")
         if header.startswith("Basic ") and who is None:
             who = self.accounts.basic(header)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from peers.xnat.model import File, Project, Resource, Scan, Session, Site, Subject
 
@@ -25,7 +26,7 @@ _GENDER = {"M": "male", "F": "female", "": "unknown"}
 
 def fixture_site(split: bool = True) -> Site:
     """Studies of archive `a` and some of `b`, in projects; with sharing, a split study, what has no UID."""
-    site = Site(list(PROJECTS))
+    site = Site([replace(project) for project in PROJECTS])
     numbers = itertools.count(1001)
     told = truth()["archives"]
     known = {h["study"]["StudyInstanceUID"] for h in told["a"]}
