@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters import idc_copy, sql, sql_count
+from adapters import idc_cite, idc_copy, sql, sql_count
 from adapters.idc_layout import LAYOUT
 from adapters.sql_levels import MACRO, statement, unknowns
 from adapters.worker import Worker
@@ -104,6 +104,14 @@ class Idc:
         try:
             told = await self._unknown(worker, ask)
             return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told.unknown)
+        finally:
+            await worker.close()
+
+    async def citations(self, dois: Sequence[str]) -> Mapping[str, str]:
+        """What the index has of these DOIs. Raises ServerFault."""
+        worker = Worker("idc", lambda _: duckdb_in_memory(), _translated)
+        try:
+            return await worker.run(lambda db: idc_cite.read(db, _parquet(), dois))
         finally:
             await worker.close()
 

@@ -2,14 +2,14 @@
 
 An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
 archive before it is asked, show the `request` that it would send, `count` without listing, `check` whether
-its archive is there, say which copy answered (`via`), and `close`. It may be asked again after that. It
-receives only conditions that its `can` declared, applies no filter of its own, merges nothing, knows no
-deadline (it is cancelled) and raises one of the errors in `broker.errors`.
+its archive is there, tell `citations`, say which copy answered (`via`), and `close`. It may be asked again
+after that. It receives only conditions that its `can` declared, applies no filter of its own, merges nothing,
+knows no deadline (it is cancelled) and raises one of the errors in `broker.errors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -150,6 +150,15 @@ class Counts(Protocol):
         It is only asked where the archive applies every condition exactly. None where the archive cannot
         count this: then the broker lists and checks. Raises ArchiveError.
         """
+        ...
+
+
+@runtime_checkable
+class Cites(Protocol):
+    """An adapter that knows how its data wants to be cited."""
+
+    async def citations(self, dois: Sequence[str]) -> Mapping[str, str]:
+        """DOI, in lower case -> citation as plain text, of those that it knows. Raises ArchiveError."""
         ...
 
 

@@ -47,6 +47,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     _rerun(verbs.add_parser("rerun", help="ask a saved query again, and keep what it finds now"))
     _diff(verbs.add_parser("diff", help="what appeared, vanished and changed between two runs"))
     _cohorts(verbs.add_parser("cohorts", help="the saved queries and their runs"))
+    _manifest(
+        verbs.add_parser("manifest", help="lists for download tools, with sizes, licences and citations")
+    )
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
     _show(verbs.add_parser("show", help="every archive's word on one study or series, side by side"))
     _archives(verbs.add_parser("archives", help="the archives of the federation and what is known of them"))
@@ -119,6 +122,22 @@ def _diff(verb: argparse.ArgumentParser) -> None:
 def _cohorts(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--format", choices=("table", "json"), default="table")
     verb.add_argument("--folder", metavar="DIR", help="where cohorts are kept")
+
+
+def _manifest(verb: argparse.ArgumentParser) -> None:
+    from broker.cli import examples
+
+    _query(verb, examples.MANIFEST)
+    _listing(verb)
+    verb.add_argument("--kind", choices=examples.KINDS, default="csv", help="the form (csv)")
+    verb.add_argument(
+        "--prefer", default="order", metavar="RULE", help="which copy: order, instances or license (order)"
+    )
+    verb.add_argument("--run", metavar="TIME", help="a run of the cohort (the latest)")
+    verb.add_argument(
+        "--output", "-o", metavar="FILE", help="write there; for dimse a folder: query files too"
+    )
+    _kept(verb)
 
 
 def _named(verb: argparse.ArgumentParser) -> None:

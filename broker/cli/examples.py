@@ -22,3 +22,19 @@ COHORTS = """examples:
 A cohort is a folder of plain JSON and Parquet (docs/cohorts.md). An archive that did not answer makes
 its part of a comparison unknown; what it has is never taken for vanished.
 """
+
+KINDS = ("csv", "s5cmd", "tcia", "dicomweb", "dimse", "xnat", "bibtex", "citations")
+
+MANIFEST = """examples:
+  broker manifest lung-ct --kind s5cmd -o lung.s5cmd           of a saved cohort
+  broker manifest series Collection=rider_pilot --at idc       of a query: all copies, as CSV
+  broker manifest lung-ct --kind bibtex
+
+kinds:
+  csv       every copy with size, licence, DOI        s5cmd  public buckets: s5cmd --no-sign-request run FILE
+  tcia      NBIA Data Retriever                       dicomweb  WADO-RS URLs
+  dimse     C-MOVE list; with -o FOLDER query files   xnat   URIs of sessions and scans
+  bibtex, citations  whom to cite, by DOI
+
+What a kind cannot hold is named on standard error (code 3). Sizes and licences are summed there too.
+"""
