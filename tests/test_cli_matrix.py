@@ -155,6 +155,7 @@ def test_every_row_of_the_survey_shows_its_route_and_state(said) -> None:  # typ
         (["matrix", "nowhere"], 2, "unknown archive 'nowhere'"),
         (["matrix", "--capability", "colour"], 2, "unknown capability 'colour'"),
         (["matrix", "--as-of", "yesterday"], 2, "'yesterday' is not a date"),
+        (["matrix", "--html", "/no/such/folder/x.html"], 5, "--html"),
         (["matrix", "--check", "/no/such"], 5, "no capabilities.toml"),
         (["compare", "idc"], 2, "two archives"),
         (["compare", "idc", "midas"], 2, "not asked the same questions"),

@@ -284,6 +284,7 @@ def _matrix(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--changed-since", metavar="DATE", help="cells that say something else than before this date"
     )
+    verb.add_argument("--html", metavar="FILE", help="write one page to look at and to click through")
     verb.add_argument("--check", metavar="FOLDER", help="check the files of a folder like catalog/data")
 
 

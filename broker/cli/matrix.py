@@ -23,7 +23,11 @@ def run(args: argparse.Namespace) -> int:
     for note in known.notes:
         print(f"broker: evidence that cannot be read: {line(note)}", file=sys.stderr)
     matrix = _asked(known.matrix, args)
-    if args.changed_since:
+    if args.html:
+        from broker.cli import matrix_html
+
+        _write(Path(args.html), matrix_html.page(matrix))
+    elif args.changed_since:
         matrix_table.changes(matrix, _date(args.changed_since), args.format)
     elif args.format != "table":
         sys.stdout.write(matrix_export.WRITERS[args.format](matrix))
@@ -61,3 +65,11 @@ def _check(folder: Path) -> int:
         print(problem, file=sys.stderr)
     print(f"{len(problems)} problems" if problems else "no problem", file=sys.stderr)
     return BAD_CONFIG if problems else OK
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadConfig(f"--html {file}: {error.strerror}") from error
+    print(f"wrote {file} ({len(text.encode()) / 1000:,.0f} kB)", file=sys.stderr)

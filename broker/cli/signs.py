@@ -25,7 +25,7 @@ MEANS = {
 }
 DOCUMENTED, MEASURED, DOUBTFUL = "°", "*", "?"
 MARKS = {
-    DOCUMENTED: "from a document, not the survey",
+    DOCUMENTED: "from a document",
     MEASURED: "measured",
     DOUBTFUL: "its column is uncertain",
 }
