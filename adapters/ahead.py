@@ -9,11 +9,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+Job = Callable[[], Awaitable[T]]
+"""Something to be asked, when its turn comes."""
 
-async def in_order(jobs: Iterable[Callable[[], Awaitable[T]]], ahead: int) -> AsyncGenerator[T, None]:
+
+async def in_order(jobs: Iterable[Job[T]], ahead: int) -> AsyncGenerator[T, None]:
     """The result of each job, in the order of the jobs, with up to `ahead` of them under way.
 
-    What a job raises is raised in its place. Leaving, or an error, cancels the others and waits for them.
+    What a job raises is raised in its place. Leaving, or an error, cancels the others and waits for
+    them; use it under `aclosing`.
     """
     waiting = iter(jobs)
     under_way: deque[asyncio.Task[T]] = deque()
@@ -31,5 +35,5 @@ async def in_order(jobs: Iterable[Callable[[], Awaitable[T]]], ahead: int) -> As
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _awaited(job: Callable[[], Awaitable[T]]) -> T:
+async def _awaited(job: Job[T]) -> T:
     return await job()

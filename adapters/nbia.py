@@ -12,13 +12,13 @@ from contextlib import aclosing
 from functools import partial
 from urllib.parse import urlsplit
 
+from adapters.ahead import in_order
 from adapters.http import Http
 from adapters.nbia_rows import OF_PATIENTS, Said, filled_in, missing
 from adapters.nbia_scopes import NBIA, Scope, narrower, only, scopes
 from adapters.nbia_series import Series
 from adapters.nbia_service import Door, Reply, Service
 from adapters.options import nothing_left, number
-from adapters.streams import in_order
 from broker.adapter import Ask, Page
 from broker.errors import RefusedByArchive, TooMuch
 from broker.setup.credentials import headers

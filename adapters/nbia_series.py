@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
 
+from adapters.ahead import Job, in_order
 from adapters.nbia_rows import OF_METADATA, OF_STUDIES, Said, filled_in, missing
 from adapters.nbia_scopes import Scope, batches, only
 from adapters.nbia_service import Door, Reply
-from adapters.streams import Job, in_order
 
 BATCH = 500  # series whose metadata are asked for in one request
 
