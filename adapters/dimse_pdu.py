@@ -26,6 +26,7 @@ RELEASE = bytes([RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 RELEASED = bytes([RELEASE_RP, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 ABORTED = bytes([ABORT, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 
+FIXED = 74  # bytes of an A-ASSOCIATE-AC before its items
 MAX_PDU = 65536  # what we tell others to send at most
 MAX_REPLY = 1024 * 1024  # bytes of one record
 SMALLEST, LARGEST = 1024, 65536  # bounds of what we send in one PDU, whatever the other side says
@@ -116,6 +117,8 @@ def associate(calling: str, called: str, root: str) -> bytes:
 
 def accepted(pdu: bytes, root: str) -> Negotiated:
     """What an A-ASSOCIATE-AC agrees to. Raises RefusedByArchive where C-FIND is not in it, and Malformed."""
+    if len(pdu) < FIXED:
+        raise Malformed("its answer to the association request is cut short", "bad_protocol")
     try:
         found = _accepted(pdu, FIND[root])
     except Exception as error:  # pynetdicom raises whatever a stranger's bytes lead to
