@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from broker.adapter import Page
 from broker.answering.pages import Window
+from broker.errors import BadQuery
 from broker.joining.entity import Entity, Row, Source
 from broker.joining.link import linked
 from broker.joining.project import keep_level
 from broker.joining.rules import NO_RULES, Rules
 from broker.merge import Merge
-from broker.query import Query
+from broker.query import Query, read_level
 from broker.report import Report
 from broker.run import Asking, Event, Records
 from catalog.keywords import Level
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from broker.answering.counts import FacetCounts
     from broker.answering.html import Reports as HtmlReports
     from broker.answering.parts import Collection
+    from broker.joining.resemblance import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,19 @@ class Answer:
         from broker.answering.html import Reports
 
         return Reports(self.reports)
+
+    def candidates(self, level: str | Level | None = None, least: float = 0.9) -> list[Candidate]:
+        """Patients or studies that may be one by description (T4), with score and reasons; never merged.
+
+        `level` is that of the question, or studies where series were asked for. Raises MissingExtra without
+        splink (extra `candidates`), BadQuery for a level that the answer does not have.
+        """
+        from broker.answering.candidates import candidates
+
+        wanted = min(self.query.level, Level.STUDY) if level is None else read_level(level)
+        if wanted > self.query.level:
+            raise BadQuery(f"{wanted.name.lower()} level: the answer only has what is coarser")
+        return candidates(self.patients if wanted is Level.PATIENT else self._at(wanted), self.rules, least)
 
     def facets(self, *names: str) -> dict[str, FacetCounts]:
         """The entities counted by attributes: keywords, `archive`, `modality`, `year` ... Raises BadQuery.

@@ -85,12 +85,16 @@ def test_one_study_of_two_patients_is_named_with_both(conflicts: dict[str, Confl
 
 def test_a_patient_id_of_several_collections_is_several_patients(whole: Answer) -> None:
     collections: defaultdict[str, set[str]] = defaultdict(set)
-    patients = asyncio.run(ask("patients", at=[Idc()], scan=True, timeout=300)).patients
+    answer = asyncio.run(ask("patients", at=[Idc()], scan=True, timeout=300))
+    patients = answer.patients
     for patient in patients:
         assert len({row[s.keywords.index("Collection")] for s, row in patient.sayings}) == 1
         collections[str(patient.first("PatientID"))].add(str(patient.first("Collection")))
     assert sum(len(names) > 1 for names in collections.values()) == 89
     assert sum(len(names) for names in collections.values()) == len(patients) == 86_451
+    # they are exactly what is suggested as perhaps one, and stay apart
+    offered = {c.one.first("PatientID") for c in answer.candidates(least=0.5)}
+    assert offered == {identifier for identifier, names in collections.items() if len(names) > 1}
 
 
 async def test_from_its_series_the_one_study_of_a_man_and_a_woman_is_not_fused() -> None:

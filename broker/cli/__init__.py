@@ -52,6 +52,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     )
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
     _show(verbs.add_parser("show", help="every archive's word on one study or series, side by side"))
+    _candidates(verbs.add_parser("candidates", help="patients or studies that may be one; nothing is merged"))
     _archives(verbs.add_parser("archives", help="the archives of the federation and what is known of them"))
     _matrix(
         verbs.add_parser("matrix", help="what is known of archives and archive software, with its evidence")
@@ -228,6 +229,23 @@ def _explain(verb: argparse.ArgumentParser) -> None:
     _query(verb)
     _listing(verb)
     verb.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _candidates(verb: argparse.ArgumentParser) -> None:
+    from broker.cli import examples
+
+    _query(verb, examples.CANDIDATES)
+    _listing(verb)
+    verb.add_argument(
+        "--least",
+        type=float,
+        default=0.9,
+        metavar="SCORE",
+        help="candidates from this score on (0.9)",
+    )
+    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
+    verb.add_argument("--format", choices=("table", "json"), default="table")
+    verb.add_argument("--quiet", "-q", action="store_true", help="no reports")
 
 
 def _preferring(verb: argparse.ArgumentParser) -> None:

@@ -38,3 +38,11 @@ kinds:
 
 What a kind cannot hold is named on standard error (code 3). Sizes and licences are summed there too.
 """
+
+CANDIDATES = """examples:
+  broker candidates patients PatientName=SMITH* --at hospital,clinic
+  broker candidates studies StudyDate=20200615 --at hospital,clinic --least 0.99
+
+Needs the extra `candidates` (splink). A candidate is a suggestion with its reasons (docs/identity.md).
+Whoever knows that two patients are one writes them into the federation's crosswalk.
+"""
