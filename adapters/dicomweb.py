@@ -1,29 +1,40 @@
 """DICOMweb archives: QIDO-RS, PS3.18 10.6.
 
-Series are asked for at /series, with the keys of their studies; studies at /studies. A page may be shorter
-than asked for and yet not be the last, and a server may ignore `limit` or `offset`: the loop ends when
-nothing new comes.
+Series are asked for at /series, with the keys of their studies; where a server does not list series without
+a study, its studies are listed first, and then the series of each. Studies are asked for at /studies, never
+with keys of their series, which servers judge in ways of their own. `dicomweb_paging` reads the pages.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import functools
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from adapters.dicomjson import Decoder
+from adapters.dicomweb_options import Settings
+from adapters.dicomweb_paging import Habits, Listing, Paging
+from adapters.dicomweb_requests import Requests, Transport
+from adapters.dicomweb_series import Row, joined, series_ask, side_by_side, study_ask
 from adapters.http import Http, turn
-from adapters.options import nothing_left, number
 from adapters.qido_learn import learn
 from broker.adapter import Ask, Page
-from broker.errors import BadConfig, TooMuch
+from broker.errors import RefusedByArchive
 from broker.query import Condition
 from broker.setup.credentials import headers
 from broker.setup.limits import Limits
 from catalog.archives import Archive
 from catalog.capability import Can, Kind, Proof
 from catalog.keywords import OURS, Level, keyword
+
+if TYPE_CHECKING:
+    from dicomweb_client import DICOMwebClient
+
+__all__ = ["QIDO", "DicomWeb", "Paging"]
 
 ACCEPT = "application/dicom+json, application/json;q=0.5"
 
@@ -65,68 +76,89 @@ QIDO = Can(
     own_level=COMPUTED,
     absent=frozenset(OURS),
     stars=3,
+    odd="%",  # Orthanc finds no PatientID with it by a wildcard
     cite="PS3.18 table 10.6.1-5",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """How pages are asked for: rows a page, pages at most, whether a short page is surely the last."""
+_HABITS: dict[str, Habits] = {}
+"""What was seen of the archives of a federation in this process, by address."""
 
-    size: int = 1000
-    pages: int = 50
-    exact: bool = False
+_NO_SERVICE = re.compile(r"not_found|http_4\d\d")
 
 
 class DicomWeb:
     """One DICOMweb archive."""
 
-    def __init__(self, name: str, http: Http, can: Can = QIDO, paging: Paging | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        http: Transport,
+        can: Can = QIDO,
+        paging: Paging | None = None,
+        habits: Habits | None = None,
+    ) -> None:
         self.name = name
         self.can = can
         self.via = "QIDO-RS"
         self._http = http
         self._paging = paging or Paging()
+        self._habits = habits or Habits()
 
     @classmethod
     def configured(cls, archive: Archive) -> DicomWeb:
         """From a federation entry. Options: see `docs/federation.md`. Raises BadConfig."""
-        options = dict(archive.options)
-        can = _can(archive.name, options)
-        limits = Limits.of(archive.name, archive.limits)
-        paging = Paging(
-            size=number(archive.name, options, "page_size", Paging().size),
-            pages=limits.pages,
-            exact=bool(options.pop("exact_pages", False)),
-        )
-        ca_file = options.pop("ca_file", None)
-        nothing_left(archive.name, options, "dicomweb")
+        told = Settings.of(archive, QIDO)
         login = headers(archive.name, archive.auth, archive.url)
-        return cls(archive.name, Http(archive.url, login, limits, ca_file), can, paging)
+        http: Transport
+        if told.session:
+            http = Requests.named(archive.name, archive.url, told.session, login, told.limits, told.ca_file)
+        else:
+            http = Http(archive.url, login, told.limits, told.ca_file)
+        habits = _HABITS.setdefault(archive.url, Habits())
+        habits.alone = habits.alone if told.alone is Proof.OPEN else told.alone
+        return cls(archive.name, http, told.can, told.paging, habits)
+
+    @classmethod
+    def over(
+        cls,
+        name: str,
+        client: DICOMwebClient,
+        can: Can = QIDO,
+        paging: Paging | None = None,
+        limits: Limits | None = None,
+    ) -> DicomWeb:
+        """An archive asked through the session of a dicomweb-client: its log-in, its proxies.
+
+        Requests go out in threads of their own, each once: none of the client's retries, which can hold a
+        thread for 130 s. The session stays the caller's.
+        """
+        return cls(name, Requests.of(client, limits or Limits()), can, paging)
 
     def request(self, ask: Ask) -> str:
         """The address of the first page."""
-        return self._http.base.rstrip("/") + self._target(ask, 0)
+        if self._by_study(ask):
+            ask, path = study_ask(ask, self.can), "/studies"
+        else:
+            path = _path(ask)
+        size = self._size(ask)
+        return self._http.base.rstrip("/") + _target(path, ask, size, 0)
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages until nothing new comes. Raises ArchiveError."""
-        decoder = Decoder(ask.fields)
-        unique = decoder.fields.index(ask.level.uid)
-        seen: set[object] = set()
-        for turned in range(self._paging.pages):
-            body = await self._http.get(self._target(ask, turned), ACCEPT)
-            async with turn():
-                page = Page(decoder.fields, []) if body is None else decoder.page(body)
-            fresh = {row[unique] for row in page.rows} - seen
-            count = len(page.rows) + page.bad
-            if page.rows and not fresh:
-                raise TooMuch("it repeats the same page: offset is ignored", "paging_loop")
-            seen |= fresh
-            if count:
-                yield page
-            if self._last(ask, count, len(seen)):
-                return
-        raise TooMuch(f"more than {self._paging.pages} pages of {self._paging.size}", "page_limit")
+        if not self._by_study(ask):
+            try:
+                async with aclosing(self._listing(ask, _path(ask)).pages()) as pages:
+                    async for page in pages:
+                        self._alone(ask)
+                        yield page
+            except RefusedByArchive as error:
+                if not await self._wants_study(ask, error):
+                    raise
+        if self._by_study(ask):
+            async with aclosing(self._within_studies(ask)) as pages:
+                async for page in pages:
+                    yield page
 
     async def learn(self) -> Can:
         """Whether encoded values arrive, and whether names match in any case. Raises ArchiveError."""
@@ -143,57 +175,91 @@ class DicomWeb:
         """Close the connections."""
         await self._http.close()
 
-    def _last(self, ask: Ask, count: int, total: int) -> bool:
-        """Whether nothing can follow a page of `count` rows.
+    def _by_study(self, ask: Ask) -> bool:
+        return ask.level is Level.SERIES and self._habits.alone is Proof.NO
 
-        More rows than asked for: limit is ignored, so that was everything. Fewer: the end, unless the
-        server may have counted before it filtered; then the first empty page is taken for it.
-        """
-        if ask.limit is not None and total >= ask.limit:
-            return True
-        size = self._size(ask)
-        short = count < size and (self._paging.exact or not ask.conditions)
-        return count == 0 or count > size or short
+    def _alone(self, ask: Ask) -> None:
+        if ask.level is Level.SERIES and self._habits.alone is Proof.OPEN:
+            self._habits.alone = Proof.YES
+
+    async def _wants_study(self, ask: Ask, error: RefusedByArchive) -> bool:
+        """Whether a refusal is that of a server which lists series only within a study. It is remembered."""
+        if ask.level is not Level.SERIES or self._habits.alone is not Proof.OPEN:
+            return False
+        if not _NO_SERVICE.fullmatch(error.reason):
+            return False
+        await self.check()
+        self._habits.alone = Proof.NO
+        return True
+
+    def _listing(self, ask: Ask, path: str, inside: bool = False) -> Listing:
+        """A question as pages; `inside` one study there is too little for a server to go wrong with."""
+        decoder = Decoder(ask.fields)
+
+        async def get(limit: int | None, offset: int, days: str = "", bare: bool = False) -> Page:
+            asked = replace(ask, conditions=()) if bare else ask
+            body = await self._http.get(_target(path, asked, limit, offset, days), ACCEPT)
+            async with turn():
+                return Page(decoder.fields, []) if body is None else decoder.page(body)
+
+        form = (ask.level, inside, tuple((c.keyword, c.kinds, str(c).isascii()) for c in ask.conditions))
+        return Listing(
+            get,
+            self._paging,
+            self._habits,
+            form,
+            unique=decoder.fields.index(ask.level.uid),
+            days=None if inside else self._dates(ask, decoder.fields),
+            limit=ask.limit,
+            filters=bool(ask.conditions) and not inside,
+        )
+
+    def _dates(self, ask: Ask, fields: tuple[str, ...]) -> int | None:
+        """The column of StudyDate, where ranges of it can be asked beside the question."""
+        ranges = Kind.RANGE in self.can.at(ask.level).kinds("StudyDate")
+        free = all(c.keyword != "StudyDate" for c in ask.conditions)
+        return fields.index("StudyDate") if ranges and free and "StudyDate" in fields else None
+
+    async def _within_studies(self, ask: Ask) -> AsyncGenerator[Page, None]:
+        """The series of every study in which they may be."""
+        fields, fine = Decoder(ask.fields).fields, series_ask(ask)
+        count = 0
+        async with aclosing(self._listing(study_ask(ask, self.can), "/studies").pages()) as studies:
+            async for page in studies:
+                if page.bad or page.notes:
+                    yield Page(fields, [], page.bad, page.notes)
+                series_of = functools.partial(self._series_of, fine, fields, page)
+                async with aclosing(side_by_side(page.rows, series_of)) as found:
+                    async for series in found:
+                        yield series
+                        count += len(series.rows)
+                        if ask.limit is not None and count >= ask.limit:
+                            return
+
+    async def _series_of(self, ask: Ask, fields: tuple[str, ...], page: Page, row: Row) -> list[Page]:
+        uid = row[page.keywords.index("StudyInstanceUID")]
+        if not isinstance(uid, str) or not uid:
+            return [Page(fields, [], bad=1)]
+        listing = self._listing(ask, f"/studies/{quote(uid, safe='')}/series", inside=True)
+        return [joined(fields, page, row, series) async for series in listing.pages()]
 
     def _size(self, ask: Ask) -> int:
         return min(self._paging.size, ask.limit or self._paging.size)
 
-    def _target(self, ask: Ask, number: int) -> str:
-        where = "/series" if ask.level is Level.SERIES else "/studies"
-        pairs = [(c.keyword, _value(c)) for c in ask.conditions]
-        pairs += [("includefield", keyword(f).tag) for f in ask.fields if keyword(f).tag]
-        size = self._size(ask)
-        pairs += [("limit", str(size)), ("offset", str(number * size))]
-        return f"{where}?" + "&".join(f"{name}={value}" for name, value in pairs)
+
+def _path(ask: Ask) -> str:
+    return "/series" if ask.level is Level.SERIES else "/studies"
+
+
+def _target(path: str, ask: Ask, limit: int | None, offset: int, days: str = "") -> str:
+    pairs = [(c.keyword, _value(c)) for c in ask.conditions]
+    pairs += [("StudyDate", days)] if days else []
+    pairs += [("includefield", keyword(f).tag) for f in ask.fields if keyword(f).tag]
+    pairs += [("limit", str(limit))] if limit is not None else []
+    pairs += [("offset", str(offset))] if limit is not None or offset else []
+    return f"{path}?" + "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def _value(c: Condition) -> str:
     """The value of a condition, percent-encoded, with `*`, `?` and the list comma as they are."""
     return ",".join(quote(str(m), safe="*?") for m in c.matches)
-
-
-def _can(name: str, options: dict[str, Any]) -> Can:
-    """The capabilities, as far as the federation file knows better than the standard."""
-    can = replace(QIDO, lists_all=bool(options.pop("lists_all", False)))
-    can = replace(can, any_text=_proof(options, "any_text"), any_case_pn=_proof(options, "any_case_pn"))
-    if "matches" in options:
-        can = replace(can, matches=_matches(name, options.pop("matches")), cite="the federation file")
-    return can.without(options.pop("never_ask", ()))
-
-
-def _proof(options: dict[str, Any], option: str) -> Proof:
-    if option not in options:
-        return Proof.OPEN
-    return Proof.YES if options.pop(option) else Proof.NO
-
-
-def _matches(name: str, given: Any) -> Mapping[str, frozenset[Kind]]:
-    where = f"archive {name}: options.matches"
-    if not isinstance(given, dict):
-        raise BadConfig(f"{where}: write a table of keyword = [kinds of matching]")
-    kinds = {k.value: k for k in Kind}
-    for key, words in given.items():
-        unknown = [w for w in words if w not in kinds]
-        if unknown:
-            raise BadConfig(f"{where}.{key}: unknown kind {unknown[0]!r}; known are {', '.join(kinds)}")
-    return {key: frozenset(kinds[w] for w in words) for key, words in given.items()}

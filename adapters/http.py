@@ -181,7 +181,7 @@ class Http:
             async with reply:
                 if reply.status in (301, 302, 303, 307, 308):
                     return reply.headers.get("Location", ""), Reply()
-                _judge(reply)
+                judge(reply.status, reply.headers)
                 body = None if reply.status == 204 else await self._body(reply, accept)
                 return None, Reply(body, {name: morsel.value for name, morsel in reply.cookies.items()})
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -239,17 +239,16 @@ def _revealed(given: Mapping[str, str | Secret] | Mapping[str, Secret]) -> dict[
     return {name: value.reveal() if isinstance(value, Secret) else value for name, value in given.items()}
 
 
-def _judge(reply: aiohttp.ClientResponse) -> None:
-    """The status decides before any body is read."""
-    status = reply.status
+def judge(status: int, headers: Mapping[str, str]) -> None:
+    """The status decides before any body is read. Raises ArchiveError."""
     if status in (200, 204):
         return
     if status == 401:
         raise Forbidden("401: it wants credentials, or others")
     if status == 403:
         raise Forbidden("403: the credentials do not permit this", "forbidden")
-    if status == 429 or (status == 503 and "Retry-After" in reply.headers):
-        raise Limited(f"{status}: it asks to be left alone", _seconds(reply.headers.get("Retry-After")))
+    if status == 429 or (status == 503 and "Retry-After" in headers):
+        raise Limited(f"{status}: it asks to be left alone", _seconds(headers.get("Retry-After")))
     if status == 404:
         raise RefusedByArchive("404: nothing is served at this address", "not_found")
     if status == 413:

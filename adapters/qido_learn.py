@@ -10,7 +10,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from adapters.dicomjson import Decoder
-from adapters.http import Http
+from adapters.dicomweb_requests import Transport
 from broker.matching import Value
 from catalog.capability import Can, Proof
 
@@ -19,7 +19,7 @@ _ACCEPT = "application/dicom+json"
 _SHOWN = 50
 
 
-async def learn(http: Http, can: Can) -> Can:
+async def learn(http: Transport, can: Can) -> Can:
     """The capabilities with what was open now known, as far as its rows allow. Raises ArchiveError."""
     rows = await _rows(http, f"limit={_SHOWN}&includefield=00100010")
     uids = [uid for uid, _ in rows if uid]
@@ -32,14 +32,14 @@ async def learn(http: Http, can: Can) -> Can:
     return replace(can, cite=f"{can.cite}; a self-test just now")
 
 
-async def _decodes(http: Http, uid: str) -> Proof:
+async def _decodes(http: Transport, uid: str) -> Proof:
     """A known UID with every character percent-encoded: a server that decodes must find it."""
     encoded = "".join(f"%{ord(c):02X}" for c in uid)
     found = await _rows(http, f"StudyInstanceUID={encoded}&limit=2")
     return Proof.YES if [row[0] for row in found] == [uid] else Proof.NO
 
 
-async def _any_case(http: Http, rows: list[tuple[str, str]]) -> Proof:
+async def _any_case(http: Transport, rows: list[tuple[str, str]]) -> Proof:
     """The letters of a known name in the other case, as a wildcard."""
     for uid, name in rows:
         word = next((w for w in name.replace("=", "^").split("^") if w.isascii() and w.isalpha()), "")
@@ -50,7 +50,7 @@ async def _any_case(http: Http, rows: list[tuple[str, str]]) -> Proof:
     return Proof.OPEN
 
 
-async def _rows(http: Http, query: str) -> list[tuple[str, str]]:
+async def _rows(http: Transport, query: str) -> list[tuple[str, str]]:
     body = await http.get(f"/studies?{query}", _ACCEPT)
     page = Decoder(_FIELDS).page(b"[]" if body is None else body)
     return [(_one(row[0]), _one(row[1])) for row in page.rows]

@@ -186,6 +186,13 @@ class QidoServer:
     ignores_filters: bool = False
     limit_before_filter: bool = False
     cap: int | None = None  # never more than so many, and not a word about it
+    page_cap: int | None = None  # nor in one page, though the others can be had
+    lost_offset: bool = False  # with conditions, nothing is found behind an offset (orthanc-dicomweb 1.7)
+    alone: int = 200  # the status of /series without a study
+    exact_only: bool = False  # `*` and `?` are characters, as for the proxy of IDC
+    one_instance: bool = (
+        False  # keys of series at /studies are judged by the first series (orthanc-dicomweb 1.20)
+    )
     delay: float = 0.0
     hang: bool = False
     status: int = 0  # this status instead of an answer, with `body` and `headers`
@@ -278,6 +285,8 @@ class QidoServer:
             return 400, str(error).encode()
         if search is None:
             return 404, b"no such service"
+        if self.alone != 200 and search.level == "SERIES" and search.study is None:
+            return self.alone, b"series are listed by study"
         rows = self._page(search)
         return (200, self._encode(rows, search)) if rows else (204, b"")
 
@@ -295,16 +304,28 @@ class QidoServer:
         """The rows that match; keys unknown at the level are ignored, as PS3.18 lets a server do."""
         if self.ignores_filters:
             return rows
-        known = self._known[search.level]
+        known = self._known["SERIES" if self.one_instance else search.level]
         conditions = {key: wanted for key, wanted in search.conditions.items() if key in known}
-        return [row for row in rows if matches(row, conditions)]
+        if self.exact_only:
+            return [row for row in rows if all(row.get(k) == v or "-" in v for k, v in conditions.items())]
+        return [row for row in rows if matches(self._judged(row, search), conditions)]
+
+    def _judged(self, row: Record, search: Search) -> Record:
+        """What conditions are compared with."""
+        if not (self.one_instance and search.level == "STUDY"):
+            return row
+        uid = row["StudyInstanceUID"]
+        return next((series for series in self._held["SERIES"] if series["StudyInstanceUID"] == uid), row)
 
     def _cut(self, rows: list[Record], search: Search) -> list[Record]:
         rows = rows[: self.cap]
         if self.ignores_paging:
             return rows
         first = 0 if self.ignores_offset else search.offset
-        return rows[first:] if search.limit is None else rows[first : first + search.limit]
+        if self.lost_offset and first and search.conditions:
+            return []
+        last = len(rows) if search.limit is None else first + search.limit
+        return rows[first : min(last, first + (self.page_cap or last))]
 
     def _never_seen(self, rows: list[Record], count: int) -> list[Record]:
         uids = [f"2.25.{number}" for number in itertools.islice(self._numbers, count)]

@@ -1,0 +1,56 @@
+"""What a federation entry may say of a DICOMweb archive, beside its address: see `docs/federation.md`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from adapters.dicomweb_paging import Paging
+from adapters.options import Options, number
+from broker.setup.limits import Limits
+from catalog.archives import Archive
+from catalog.capability import Can, Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One archive's options, read.
+
+    alone    whether series are listed without naming a study
+    session  the function that gives a session of `requests` to ask with, as `package.module:function`
+    """
+
+    can: Can
+    paging: Paging
+    limits: Limits
+    alone: Proof
+    session: str
+    ca_file: str | None
+
+    @classmethod
+    def of(cls, archive: Archive, usual: Can) -> Settings:
+        """Raises BadConfig for what is wrong or unknown."""
+        limits = Limits.of(archive.name, archive.limits)
+        given = dict(archive.options)
+        size = number(archive.name, given, "page_size", Paging().size)
+        most = number(archive.name, given, "max_results", 1) if "max_results" in given else None
+        options = Options(archive.name, given)
+        paging = Paging(size, limits.pages, bool(options.flag("exact_pages")), most)
+        can = _can(options, usual)
+        alone, session = options.proof("series_alone"), options.text("session")
+        ca_file = options.text("ca_file") or None
+        options.done()
+        return cls(can, paging, limits, alone, session, ca_file)
+
+
+def _can(options: Options, usual: Can) -> Can:
+    """The capabilities, as far as the federation file knows better than the standard."""
+    can = replace(
+        usual,
+        lists_all=bool(options.flag("lists_all")),
+        any_text=options.proof("any_text"),
+        any_case_pn=options.proof("any_case_pn"),
+    )
+    promises = options.promises("matches")
+    if promises:
+        can = replace(can, matches=promises, cite="the federation file")
+    return can.without(options.keywords("never_ask"))
