@@ -138,11 +138,9 @@ class DicomWeb:
     def request(self, ask: Ask) -> str:
         """The address of the first page."""
         if self._by_study(ask):
-            ask, path = study_ask(ask, self.can), "/studies"
-        else:
-            path = _path(ask)
-        size = self._size(ask)
-        return self._http.base.rstrip("/") + _target(path, ask, size, 0)
+            ask = study_ask(ask, self.can)
+        path = _path(ask)
+        return self._http.base.rstrip("/") + _target(path, ask, self._listing(ask, path).first(), 0)
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages until nothing new comes. Raises ArchiveError."""
@@ -242,9 +240,6 @@ class DicomWeb:
             return [Page(fields, [], bad=1)]
         listing = self._listing(ask, f"/studies/{quote(uid, safe='')}/series", inside=True)
         return [joined(fields, page, row, series) async for series in listing.pages()]
-
-    def _size(self, ask: Ask) -> int:
-        return min(self._paging.size, ask.limit or self._paging.size)
 
 
 def _path(ask: Ask) -> str:

@@ -30,10 +30,10 @@ class Settings:
     def of(cls, archive: Archive, usual: Can) -> Settings:
         """Raises BadConfig for what is wrong or unknown."""
         limits = Limits.of(archive.name, archive.limits)
-        given = dict(archive.options)
-        size = number(archive.name, given, "page_size", Paging().size)
-        most = number(archive.name, given, "max_results", 1) if "max_results" in given else None
-        options = Options(archive.name, given)
+        raw_options = dict(archive.options)
+        size = number(archive.name, raw_options, "page_size", Paging().size)
+        most = number(archive.name, raw_options, "max_results", 1) if "max_results" in raw_options else None
+        options = Options(archive.name, raw_options)
         paging = Paging(size, limits.pages, bool(options.flag("exact_pages")), most)
         can = _can(options, usual)
         alone, session = options.proof("series_alone"), options.text("session")

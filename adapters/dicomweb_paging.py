@@ -93,9 +93,16 @@ class Listing:
     _total: int = 0
     _turns: bool = False  # whether records were found behind an offset
 
+    def first(self) -> int | None:
+        """The limit of the first request."""
+        if self.form in self.habits.early:
+            return None
+        most = min(self.paging.size, self.habits.short or self.paging.size)
+        return min(most, self.limit or most)
+
     async def pages(self) -> AsyncGenerator[Page, None]:
         """Every record once. Raises ArchiveError; TooMuch `capped` where more exist that it does not give."""
-        if self.form in self.habits.early:
+        if self.first() is None:
             page = await self.get(None, 0)
             self._note(page)
             yield replace(page, notes=(*page.notes, BEHIND))
@@ -109,8 +116,7 @@ class Listing:
                     yield page
 
     async def _in_turn(self) -> AsyncGenerator[Page, None]:
-        most = min(self.paging.size, self.habits.short or self.paging.size)
-        size = min(most, self.limit or most)
+        size = self.first() or self.paging.size
         for _ in range(self.paging.pages):
             start = self._total
             page = await self.get(size, start)

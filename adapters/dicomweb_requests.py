@@ -73,6 +73,7 @@ class Requests:
         self._session: requests.Session | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._sockets: dict[int, socket.socket] = {}
+        self._using = threading.Lock()  # the thread of a question that was left may still be ending
         _not_in_the_clear(base, bool(self._login))
 
     @classmethod
@@ -127,8 +128,9 @@ class Requests:
             pool.shutdown(wait=False)
 
     def _drop(self) -> None:
-        for manager in self._managers():
-            manager.clear()
+        with self._using:
+            for manager in self._managers():
+                _emptied(manager)
 
     def _managers(self) -> list[Any]:
         if self._session is None:
@@ -147,7 +149,8 @@ class Requests:
         """One request, in the thread."""
         thread.append(threading.get_ident())
         try:
-            return self._read(self._opened(), url, accept)
+            with self._using:
+                return self._read(self._opened(), url, accept)
         except ArchiveError:
             raise
         except Exception as error:
@@ -219,6 +222,15 @@ def _watch(manager: Any, sockets: dict[int, socket.socket]) -> None:
     """Let the connections of a session tell which socket a thread waits for."""
     classes = dict(manager.pool_classes_by_scheme)
     manager.pool_classes_by_scheme = {scheme: _watched(pool, sockets) for scheme, pool in classes.items()}
+    _emptied(manager)
+
+
+def _emptied(manager: Any) -> None:
+    """Close its idle connections. Clearing alone leaves that to the garbage collector (urllib3 2)."""
+    for key in list(manager.pools.keys()):
+        pool = manager.pools.get(key)
+        if pool is not None:
+            pool.close()
     manager.clear()
 
 

@@ -250,6 +250,7 @@ async def test_nothing_stays_open_behind_a_stream_or_an_answer() -> None:
         for _ in range(2):  # an adapter can be asked again
             async with broker.asking("studies", at=[archive]) as events:
                 await anext(events)
+            assert isinstance(archive._http, Http)
             assert archive._http._session is None
             assert len(await ask("studies", at=[archive])) == len(STUDIES)
             assert archive._http._session is None
