@@ -268,6 +268,7 @@ def _show(verb: argparse.ArgumentParser) -> None:
 
 ARCHIVES = """examples:
   broker archives                            all that are known, and their state
+  broker archives --where public_api=yes     those of which this is known
   broker archives check                      ask each whether it is there
   broker archives check hospital --reset     although it is being left alone after failures
   broker archives add hospital --kind dicomweb --url https://pacs.example.org/dicom-web \\
@@ -279,6 +280,24 @@ _FORMS = ("table", "json", "csv", "markdown")
 
 
 def _archives(verb: argparse.ArgumentParser) -> None:
+    verb.epilog, verb.formatter_class = ARCHIVES, argparse.RawDescriptionHelpFormatter
+    verb.add_argument(
+        "words", nargs="*", metavar="check [ARCHIVE ...] | add NAME", help="nothing: list the archives"
+    )
+    verb.add_argument("--reset", action="store_true", help="check: ask also those that are left alone")
+    verb.add_argument("--kind", metavar="ADAPTER", help="add: how it is spoken to: dicomweb, xnat ...")
+    verb.add_argument("--url", help="add: where it is")
+    for table in ("option", "limit", "auth"):
+        verb.add_argument(
+            f"--{table}", action="append", default=[], metavar="NAME=VALUE", help=f"add: one {table}; repeat"
+        )
+    verb.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="add: title, asked, trust ..."
+    )
+    verb.add_argument("--unchecked", action="store_true", help="add: although it does not answer now")
+    verb.add_argument(
+        "--timeout", type=float, default=10.0, metavar="SECONDS", help="check, add: for each archive (10)"
+    )
     verb.add_argument(
         "--where",
         action="append",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from broker.cli import OK
-from broker.errors import BadConfig
+from broker.errors import BadConfig, BadQuery
 from broker.knowledge import Knowledge, conditions, judged, knowledge, own_row
 from broker.registry import adapters
 from broker.safe import line
@@ -20,6 +20,8 @@ from catalog.matrix import ADAPTER, CATALOG, Row
 
 def run(args: argparse.Namespace) -> int:
     """Print archives; `*` marks those that are asked when a query names none. Raises BadQuery, BadConfig."""
+    if args.words:
+        return _verb(args)
     if args.pages:
         return _pages(Path(args.pages))
     known = knowledge(args.config)
@@ -37,6 +39,17 @@ def run(args: argparse.Namespace) -> int:
         left = "shown too" if args.include_unknown else "left out (--include-unknown shows them)"
         print(line(f"of {len(unknown)} archives a condition is not known, {left}: {names}"), file=sys.stderr)
     return OK
+
+
+def _verb(args: argparse.Namespace) -> int:
+    from broker.cli import archives_add, archives_check
+
+    match args.words:
+        case ["check", *names]:
+            return archives_check.run(args, tuple(names))
+        case ["add", name]:
+            return archives_add.run(args, name)
+    raise BadQuery(f"archives {' '.join(args.words)}: write `check [ARCHIVE ...]` or `add NAME`")
 
 
 def _rows(known: Knowledge) -> list[Row]:
