@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from broker.adapter import Closes, Collects
@@ -125,7 +125,7 @@ async def gather(
     if not 0 < timeout < 86_400:
         raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
     known = federation(config_file).archives
-    shipped = [c for c in shipped_collections() if not at or c.archive in at]
+    shipped = [_held(c, known) for c in shipped_collections() if not at or c.archive in at]
     asked = _asked(known, at, {c.archive for c in shipped})
     given = await asyncio.gather(*(_ask(a, timeout) for a in asked))
     records = [*(c for own, _ in given for c in own), *_untold(shipped, given)]
@@ -137,6 +137,14 @@ async def gather(
         tuple(c for c, own in pairs if None in own and False not in own),
         tuple(told for _, told in given),
         {name: name for name in known},
+    )
+
+
+def _held(c: Collection, known: Mapping[str, Archive]) -> Collection:
+    """The record, held where its archive's lists were imported; which of them are of it is not known."""
+    own = known.get(c.archive)
+    return (
+        c if c.held_at or own is None or own.adapter != "local" else replace(c, held_at=own.name, held_as="")
     )
 
 

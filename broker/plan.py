@@ -160,7 +160,9 @@ def _step(c: Condition, among: tuple[Condition, ...], can: Can, withheld: frozen
         return Step(c, Where.THERE, c, "matches everything")
     sent, back = sendable(c, among, can), can.gives(c.column)
     kinds = ", ".join(sorted(k.value for k in can.kinds(c.keyword))) or "nothing"
-    kinds += f" ({can.cite})" if can.cite and can.kinds(c.keyword) else ""
+    cite = can.cited(c.keyword)
+    measured = c.keyword in can.cites  # says so also where nothing is left of a promise
+    kinds += f" ({cite})" if cite and (can.kinds(c.keyword) or measured) else ""
     if sent == c:
         return Step(c, Where.THERE, sent, f"promised: {kinds}" + ("" if back else "; taken at its word"))
     hidden = "its value is not shown to a public archive" if c.keyword in withheld else ""

@@ -55,6 +55,7 @@ class Can:
     odd          characters that it may lose beside wildcards, as SQL takes `%`; `*` is sent for them
     unknowns     whether it can tell of records that leave a condition undecided: how many, and which
     cite         on what the promises rest: a clause, a probe at a date, the federation file
+    cites        keyword -> on what the promises for this keyword rest, where that is something else
     own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
     by_level     what it matches at one level, in place of `matches`, where its levels differ
     hopes        promises, by level, that only hold if a self-test (`learn`) says so
@@ -77,10 +78,15 @@ class Can:
     by_level: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
     hopes: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
     cite: str = ""
+    cites: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
         """The kinds of matching promised for a keyword."""
         return self.matches.get(keyword, frozenset())
+
+    def cited(self, keyword: str) -> str:
+        """On what the promises for a keyword rest."""
+        return self.cites.get(keyword, self.cite)
 
     def gives(self, keyword: str) -> bool:
         """Whether records come back with this keyword."""

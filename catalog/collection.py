@@ -68,7 +68,8 @@ class Collection:
     licenses, dois   for the data set or its parts
     derived      whether it holds results of analyses only
     same_as      records of other archives that are declared to be of the same data set, as `archive/id`
-    held_at      archive of the federation whose series carry this id as the attribute `held_as`, or ""
+    held_at      archive of the federation whose series carry this id as the attribute `held_as`, or "";
+                 with `held_as` "" it holds them among others
     """
 
     archive: str
@@ -108,7 +109,8 @@ class Collection:
         own = [(self.held_at, self.held_as, self.id)] if self.held_at else []
         others = [ref.partition("/") for ref in self.same_as]
         declared = [(held[a], "Collection", i) for a, _, i in others if held.get(a)]
-        return [(at, f"{keyword}={_exactly(ident)}") for at, keyword, ident in dict.fromkeys(own + declared)]
+        places = dict.fromkeys(own + declared)
+        return [(at, f"{keyword}={_exactly(ident)}" if keyword else "") for at, keyword, ident in places]
 
 
 def _exactly(ident: str) -> str:

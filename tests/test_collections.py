@@ -184,6 +184,27 @@ def test_the_query_that_is_given_lists_the_series(capsys: pytest.CaptureFixture[
     assert {r["Collection"] for r in rows} == {"lidc_idri"}
 
 
+def test_where_an_archives_lists_were_imported_its_records_lead_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    table, mapping = tmp_path / "images.csv", tmp_path / "m.toml"
+    table.write_text("uid,who,kind\n1.2.3,NDAR_1,MR\n")
+    mapping.write_text('[columns]\nuid = "SeriesInstanceUID"\nwho = "PatientID"\nkind = "Modality"\n')
+    words = ["import", str(table), "--archive", "nbia-niams", "--mapping", str(mapping)]
+    assert main(["catalog", *words]) == 0
+    capsys.readouterr()
+    out, _ = run(capsys, "--at", "nbia-niams", "--format", "json")
+    (record,) = json.loads(out)["collections"]
+    assert record["holdings"] == [{"at": "nbia-niams", "where": ""}]
+    assert record["patients"] == "~5000", (
+        "the record stays what it was: one imported patient does not change it"
+    )
+    assert main(["archives", "--format", "json"]) == 0
+    (told,) = [a for a in json.loads(capsys.readouterr().out) if a["name"] == "nbia-niams"]
+    assert (told["adapter"], told["route"]["how"]) == ("local", "catalog")
+
+
 def test_records_are_never_patients(capsys: pytest.CaptureFixture[str]) -> None:
     """An archive that only has records cannot be searched for patients; nothing stands in for them."""
     assert main(["search", "patients", "--at", "nirl"]) == 5

@@ -66,7 +66,7 @@ def _table(shown: list[Collection], held: Mapping[str, str]) -> None:
     listed = next((c for c in shown if c.holdings(held)), None)
     if listed:
         ((at, where), *_) = listed.holdings(held)
-        example = f"broker search series {shlex.quote(where)} --at {at}"
+        example = f"broker search series {shlex.quote(where) if where else ''} --at {at}".replace("  ", " ")
         print(line(f"the series of one of them: {example}"))
 
 
@@ -127,5 +127,7 @@ def _flat(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, list):
-        return "; ".join(f"{v['at']}: {v['where']}" if isinstance(v, dict) else str(v) for v in value)
+        return "; ".join(
+            f"{v['at']}: {v['where']}".rstrip(": ") if isinstance(v, dict) else str(v) for v in value
+        )
     return str(value)
