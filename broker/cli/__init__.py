@@ -50,6 +50,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     _manifest(
         verbs.add_parser("manifest", help="lists for download tools, with sizes, licences and citations")
     )
+    _describe(
+        verbs.add_parser("describe", help="as a data set (Croissant, schema.org, DCAT) or as FHIR studies")
+    )
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
     _show(verbs.add_parser("show", help="every archive's word on one study or series, side by side"))
     _candidates(verbs.add_parser("candidates", help="patients or studies that may be one; nothing is merged"))
@@ -138,6 +141,22 @@ def _manifest(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--output", "-o", metavar="FILE", help="write there; for dimse a folder: query files too"
     )
+    _kept(verb)
+
+
+def _describe(verb: argparse.ArgumentParser) -> None:
+    from broker.cli import examples
+
+    _query(verb, examples.DESCRIBE)
+    _listing(verb)
+    verb.add_argument(
+        "--as", dest="form", choices=examples.FORMS, default="schemaorg", help="the form (schemaorg)"
+    )
+    verb.add_argument(
+        "--title", metavar="TEXT", help="the name of the data set (the cohort's name, or the query)"
+    )
+    verb.add_argument("--run", metavar="TIME", help="a run of the cohort (the latest)")
+    verb.add_argument("--output", "-o", metavar="FILE", help="write there; for croissant a folder")
     _kept(verb)
 
 

@@ -46,3 +46,13 @@ CANDIDATES = """examples:
 Needs the extra `candidates` (splink). A candidate is a suggestion with its reasons (docs/identity.md).
 Whoever knows that two patients are one writes them into the federation's crosswalk.
 """
+
+FORMS = ("croissant", "schemaorg", "dcat", "fhir")
+
+DESCRIBE = """examples:
+  broker describe lung-ct --as croissant -o lung-ct/           croissant.json, and the table it describes
+  broker describe series Collection=rider_pilot --at idc --as schemaorg
+  broker describe studies Collection=rider_pilot --at idc --as fhir -o studies.json
+
+What no archive said is not made up. FHIR bundles hold no names of patients.
+"""

@@ -31,7 +31,7 @@ CITED = ("bibtex", "citations")
 
 def run(args: argparse.Namespace) -> int:
     """Write the manifest. Raises BadQuery and BadConfig."""
-    answer = _answer(args)
+    answer = answered(args)
     archives = config.federation(args.config).archives
     found = items(answer, archives, args.prefer)
     made = _cited(args, found) if args.kind in CITED else manifest(args.kind, found)
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     return _told(answer, made, args.quiet)
 
 
-def _answer(args: argparse.Namespace) -> Answer:
+def answered(args: argparse.Namespace) -> Answer:
     """Of a cohort, where the only word names one; else of a query, of series unless it says otherwise."""
     (word,) = args.words if len(args.words) == 1 else ("",)
     if word and "=" not in word and "~" not in word and args.level is None:
