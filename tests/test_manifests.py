@@ -229,6 +229,7 @@ HOSTILE = st.text(max_size=30) | st.sampled_from(
         "1.2.3\n1.2.4",
         "1.2.3/../..",
         "=cmd|' /C calc'!A0",
+        "one\rtwo\0three",
     ]
 )
 

@@ -110,7 +110,7 @@ def _csv(found: Sequence[Counted], args: argparse.Namespace) -> None:
         level = told.query.level.name
         rows.writerow([level, "", "", *_cells(told.total)])
         for name, facet in told.facets.items():
-            rows.writerows([level, cell(name), cell(g.value), *_cells(g.count)] for g in facet)
+            rows.writerows([level, cell(name), cell(line(g.value)), *_cells(g.count)] for g in facet)
 
 
 def _cells(count: Count) -> list[object]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from broker.errors import BadQuery
 from broker.manifests import items as have
 from broker.manifests.items import Copy, Item
-from broker.safe import cell
+from broker.safe import cell, line
 from catalog.keywords import Level
 
 
@@ -89,7 +89,7 @@ def _tcia(found: Sequence[Item], made: Manifest) -> str:
         "manifestVersion=3.0",
         "ListOfSeriesToDownload=",
     ]
-    return "".join(f"{line}\n" for line in [*head, *uids]) if uids else ""
+    return "".join(f"{text}\n" for text in [*head, *uids]) if uids else ""
 
 
 def _s5cmd(found: Sequence[Item], made: Manifest) -> str:
@@ -165,7 +165,7 @@ def _csv(found: Sequence[Item], made: Manifest) -> str:
             "; ".join(item.dois),
             "; ".join(others),
         ]
-        rows.writerow([cell(value) for value in own])
+        rows.writerow([cell(line(value or "")) for value in own])
     return text.getvalue()
 
 
