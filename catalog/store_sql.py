@@ -31,8 +31,9 @@ def value(name: str, old: Iterable[str], staged: Iterable[str], sole: str) -> st
     before = f'o."{name}"' if name in set(old) else "NULL"
     now = f's."{name}"' if name in set(staged) else "NULL"
     if name == "StudyKey":  # what is only derived does not replace what an archive said
-        best = f"CASE WHEN {now} LIKE 'derived: %' THEN coalesce({before}, {now}) ELSE {now} END"
-        return f"CASE WHEN {sole} THEN {now} ELSE coalesce({best}, {before}) END"
+        worse = f"{now} NOT LIKE '%|%' AND {before} LIKE '%|%'"
+        kept = f"{now} LIKE 'derived: %' AND ({before} NOT LIKE 'derived: %' OR ({worse}))"
+        return f"CASE WHEN NOT {sole} AND {kept} THEN {before} ELSE coalesce({now}, {before}) END"
     return f"CASE WHEN {sole} THEN {now} ELSE coalesce({now}, {before}) END"
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-from broker.cli import main
+from holdings import Catalog, of
 
 TABLE = """Subject,Scan date,Age (months),Sex,Modality,Image,Notes
 A1,3/14/2009,141,F,MRI,img1,x
@@ -28,55 +26,10 @@ Collection = "table"
 """
 
 
-class Catalog:
-    """A catalog of its own, and what the command says."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.place = folder / "kept" / "catalog.duckdb"
-        self.config = folder / "federation.toml"
-        self.config.write_text(f'[catalog]\npath = "{self.place}"\n[archives.idc]\nasked = false\n')
-        self._capsys = capsys
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
-        self._capsys.readouterr()
-        code = main([*words, "--config", str(self.config)])
-        told = self._capsys.readouterr()
-        return code, told.out, told.err
-
-    def take(self, place: Path, *words: str) -> tuple[int, str, str]:
-        """Import."""
-        return self.run("catalog", "import", str(place), *words)
-
-    def search(self, *words: str) -> list[dict[str, str]]:
-        """The values of what is found, and that the answer is complete."""
-        code, out, err = self.run("search", *words, "--format", "json")
-        answer = json.loads(out)
-        assert code == 0, err
-        return [entity["values"] for entity in answer["entities"]]
-
-    def write(self, name: str, text: str | bytes) -> Path:
-        """A file in the folder."""
-        file = self.folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(text.encode() if isinstance(text, str) else text)
-        return file
-
-    def state(self) -> bytes:
-        """What is held."""
-        return self.place.read_bytes() if self.place.exists() else b""
-
-
 @pytest.fixture
 def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
     """An empty one."""
     return Catalog(tmp_path, capsys)
-
-
-def of(found: Sequence[dict[str, str]], keyword: str) -> list[str | None]:
-    """One attribute of what is found."""
-    return [values.get(keyword) for values in found]
 
 
 def test_a_table_by_its_mapping(catalog: Catalog) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.meaning.charsets import decoded, repaired
-from broker.meaning.normal import CHARSET, UNREADABLE, Normal, age_in_months, normal
+from broker.meaning.normal import CHARSET, UNREADABLE, Normal, normal
 
 READ = [
     ("StudyDate", "20200622", "20200622"),
@@ -68,10 +68,6 @@ def test_normalizing_twice_changes_nothing_more(keyword: str, raw: str) -> None:
     once = normal(keyword, raw)
     if once.flag != UNREADABLE:
         assert normal(keyword, once.value).value == once.value
-
-
-def test_ages_in_months() -> None:
-    assert [age_in_months(m) for m in (0, 18, 999, 1200)] == ["000M", "018M", "999M", "100Y"]
 
 
 BYTES = [

@@ -89,11 +89,6 @@ def _vr(name: str) -> str:
         return "LO"
 
 
-def age_in_months(months: int) -> str:
-    """An age in months as DICOM writes it, in years where three digits are not enough."""
-    return f"{months:03d}M" if months < 1000 else f"{months // 12:03d}Y"
-
-
 def _sex(raw: str) -> str | None:
     return _SEX.get(raw.strip(" \0").upper())
 

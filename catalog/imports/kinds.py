@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 
-from catalog.imports import csv_mapped, text
+from catalog.imports import (
+    bids,
+    csv_mapped,
+    dicom,
+    loni_csv,
+    loni_xml,
+    midas,
+    nda,
+    ome,
+    sidecar,
+    text,
+    xcede,
+)
 from catalog.imports.rows import File, Kind
 from catalog.problems import BadFile
 
 LOOKED_AT = 200  # files of a folder that are looked into
 
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "csv",
-            "any table, by a mapping of its columns",
-            csv_mapped.VERSION,
-            csv_mapped.fits,
-            csv_mapped.read,
-        ),
-    )
-}
+_ALL = (
+    Kind("dicomdir", "a DICOMDIR", dicom.VERSION, dicom.fits_dicomdir, dicom.read_dicomdir),
+    Kind("dicom", "DICOM files, their headers", dicom.VERSION, dicom.fits, dicom.read, whole=True),
+    Kind("bids", "a BIDS data set", bids.VERSION, bids.fits, bids.read, whole=True),
+    Kind("sidecar", "the JSON of dcm2niix", sidecar.VERSION, sidecar.fits, sidecar.read),
+    Kind("idaxs", "XML of LONI's IDA", loni_xml.VERSION, loni_xml.fits, loni_xml.read, "loni-ida"),
+    Kind("loni", "tables of LONI's IDA", loni_csv.VERSION, loni_csv.fits, loni_csv.read, "loni-ida"),
+    Kind("nda", "image03 of the NIMH Data Archive", nda.VERSION, nda.fits, nda.read, "nda"),
+    Kind("xcede", "XCEDE of BIRN", xcede.VERSION, xcede.fits, xcede.read, "function-birn", whole=True),
+    Kind("midas", "replies or tables of MIDAS", midas.VERSION, midas.fits, midas.read),
+    Kind("ome", "OME-XML", ome.VERSION, ome.fits, ome.read),
+    Kind("csv", "any table, by a mapping", csv_mapped.VERSION, csv_mapped.fits, csv_mapped.read),
+)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
 
 
 def kind(name: str) -> Kind:
@@ -33,6 +47,8 @@ def kind(name: str) -> Kind:
 
 def recognized(files: list[File]) -> Kind:
     """The kind of a file, or the one kind of a folder. Raises BadFile where none, or several, fit."""
+    if len(files) > 1 and any(file.name in bids.MARKS for file in files):
+        return KINDS["bids"]
     found: Counter[str] = Counter()
     for file in _looked_at(files):
         name = _of(file)
@@ -42,6 +58,8 @@ def recognized(files: list[File]) -> Kind:
         raise Unrecognized(
             f"{_what(files)}: nothing that is known by its content; say --as {'|'.join(KINDS)}"
         )
+    if "dicom" in found:
+        found.pop("dicomdir", None)
     if len(found) > 1:
         told = ", ".join(f"{name} ({n})" for name, n in found.most_common())
         raise BadFile(f"{_what(files)}: files of several kinds: {told}; say which with --as")

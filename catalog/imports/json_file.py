@@ -1,0 +1,33 @@
+"""JSON files, read within bounds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from catalog.imports.rows import File
+from catalog.imports.text import label
+from catalog.problems import BadFile
+
+LARGEST = 32 << 20  # bytes
+
+
+def load(file: File) -> Any:
+    """What the file says. Raises BadFile for what is no JSON, or too large to be such a file."""
+    with file.open() as stream:
+        raw = stream.read(LARGEST + 1)
+    if len(raw) > LARGEST:
+        raise BadFile(f"{label(file)}: larger than {LARGEST:,} bytes")
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise BadFile(
+            f"{label(file)}: no JSON ({type(error).__name__}: {str(error)[:80]}); is it cut off?"
+        ) from error
+
+
+def number(value: Any, times: float = 1.0) -> str | None:
+    """A number as text, in another unit; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return f"{round(value * times, 6):g}" if abs(value) < 1e6 else str(value)

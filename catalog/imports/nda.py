@@ -1,0 +1,71 @@
+"""Lists of images of the NIMH Data Archive (structure image03): as submitted, and as downloaded.
+
+A submission begins with `image,3`; a download is tab-separated, with descriptions in its second line. Ages
+are in months; the patient is the GUID.
+"""
+
+from __future__ import annotations
+
+from catalog.imports import text, words
+from catalog.imports.named import Columns
+from catalog.imports.rows import File, Found, Options, Rejected, Row
+from catalog.keywords import Level
+
+VERSION = 1
+SAME = {
+    "collection_title": "Collection", "subjectkey": "PatientID", "src_subject_id": "OtherPatientIDs",
+    "image_description": "SeriesDescription", "scan_type": "ProtocolName", "image_file": "DataURL",
+    "scanner_manufacturer_pd": "Manufacturer", "scanner_type_pd": "ManufacturerModelName",
+    "scanner_software_versions_pd": "SoftwareVersions", "magnetic_field_strength": "MagneticFieldStrength",
+    "image_slice_thickness": "SliceThickness", "mri_repetition_time_pd": "RepetitionTime",
+    "mri_echo_time_pd": "EchoTime", "flip_angle": "FlipAngle", "patient_position": "PatientPosition",
+    "photomet_interpret": "PhotometricInterpretation", "visit": "ClinicalTrialTimePointID",
+}  # fmt: skip
+NAMES = {
+    **{name: (name,) for name in SAME},
+    **{n: (n,) for n in ("image03_id", "interview_date", "interview_age", "image_modality", "collection_id")},
+    "sex": ("sex", "gender"),
+}
+
+
+def fits(beginning: bytes) -> bool:
+    """Whether it is a list of images with GUIDs, in either layout."""
+    wanted = {"subjectkey", "image_file"}
+    submitted = text.header_of(beginning)[:2] in (["image", "3"], ["image", "03"])
+    if submitted:
+        return wanted <= set(text.header_of(beginning, line=1))
+    return any(wanted <= set(text.header_of(beginning, mark)) for mark in ("\t", ","))
+
+
+def read(files: list[File], options: Options) -> Found:
+    """A row for each image."""
+    for file in files:
+        beginning = text.head(file)
+        submitted = text.header_of(beginning)[:1] == ["image"]
+        mark = "\t" if beginning.split(b"\n", 1)[0].count(b"\t") else ","
+        table = text.table(file, options, mark, skip=int(submitted))
+        columns = Columns(table.names, NAMES)
+        for item in table.lines:
+            if isinstance(item, Rejected):
+                yield item
+                continue
+            line, cells = item
+            said = columns.of(cells)
+            if " " not in (said.get("subjectkey") or ""):  # else the line of descriptions
+                yield _row(said, line, file.name)
+
+
+def _row(said: dict[str, str | None], line: int, file: str) -> Row | Rejected:
+    if not said.get("subjectkey"):
+        return Rejected(line, "no subjectkey", file)
+    months = words.whole(said.get("interview_age"))
+    values = {
+        **{target: said.get(name) for name, target in SAME.items()},
+        "PatientSex": words.or_raw(words.sex, said.get("sex")),
+        "PatientAge": said.get("interview_age") if months is None else words.age_in_months(months),
+        "StudyDate": words.or_raw(words.date, said.get("interview_date")),
+        "Modality": words.modality(said.get("image_modality")),
+        "SeriesKey": said.get("image03_id") or said.get("image_file"),
+    }
+    values["Collection"] = values["Collection"] or said.get("collection_id")
+    return Row(Level.SERIES, values, line, file)
