@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from adapters import dimse_pdu as pdu
+from adapters.dimse_inbox import Inbox
 from broker.errors import (
     ArchiveError,
     Forbidden,
@@ -61,7 +62,7 @@ class Association:
         self.used = False
         self.ignored_keys = False
         self._peer, self._reader, self._writer = peer, reader, writer
-        self._inbox = pdu.Inbox(min(pdu.MAX_REPLY, peer.limits.bytes))
+        self._inbox = Inbox(min(pdu.MAX_REPLY, peer.limits.bytes))
         self._number = 0
         self._since = time.monotonic()
 
@@ -125,7 +126,7 @@ class Association:
                 self._writer.write(pdu.ABORTED)
         self._writer.transport.abort()
 
-    async def release(self, seconds: float = 0.5) -> None:
+    async def release(self, seconds: float = 0.2) -> None:
         """Close it in good order (A-RELEASE), or without it where the other side takes too long."""
         try:
             async with asyncio.timeout(seconds):

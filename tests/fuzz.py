@@ -134,7 +134,7 @@ def _pdu_seeds() -> tuple[bytes, ...]:
 
 
 def _pdus(data: bytes) -> None:
-    from adapters.dimse_pdu import Inbox
+    from adapters.dimse_inbox import Inbox
 
     inbox = Inbox(1 << 20)
     for at in range(0, len(data), 7):  # bytes come in any portions

@@ -139,4 +139,5 @@ def capabilities(draw: st.DrawFn, *asked: Condition) -> Can:
         relational=True,
         lists=draw(st.integers(1, 3)),
         stars=draw(st.none() | st.integers(0, 3)),
+        odd=draw(st.sampled_from(["", "%_["])),
     )

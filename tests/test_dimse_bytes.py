@@ -18,6 +18,7 @@ from pynetdicom import pdu as theirs
 
 from adapters import dimse_pdu as pdu
 from adapters.dimse_elements import elements
+from adapters.dimse_inbox import Inbox
 from adapters.dimse_rows import Decoder, identifier, shown
 from broker.errors import ArchiveError, Malformed
 from broker.query import condition
@@ -205,7 +206,7 @@ def response(status: int, data: bytes | None, number: int = 1, step: int = 16384
 @given(st.lists(st.binary(min_size=1, max_size=60), max_size=6), st.integers(1, 50), st.integers(7, 40))
 def test_responses_arrive_whole_however_they_are_cut(records: list[bytes], chunk: int, step: int) -> None:
     raw = b"".join(response(0xFF00, record, step=step) for record in records) + response(0, None)
-    inbox, found = pdu.Inbox(), []
+    inbox, found = Inbox(), []
     for at in range(0, len(raw), chunk):
         inbox.feed(raw[at : at + chunk])
         while (one := inbox.next()) is not None:
@@ -216,7 +217,7 @@ def test_responses_arrive_whole_however_they_are_cut(records: list[bytes], chunk
 
 @given(st.binary(max_size=200))
 def test_no_stream_does_more_than_fail(raw: bytes) -> None:
-    inbox = pdu.Inbox()
+    inbox = Inbox()
     inbox.feed(raw)
     with contextlib.suppress(ArchiveError):
         while inbox.next() is not None:
@@ -236,7 +237,7 @@ def test_no_stream_does_more_than_fail(raw: bytes) -> None:
     ],
 )
 def test_what_has_no_place_in_a_conversation(raw: bytes, reason: str) -> None:
-    inbox = pdu.Inbox()
+    inbox = Inbox()
     inbox.feed(raw)
     with pytest.raises(ArchiveError) as caught:
         inbox.next()
@@ -244,7 +245,7 @@ def test_what_has_no_place_in_a_conversation(raw: bytes, reason: str) -> None:
 
 
 def test_a_record_may_not_be_endless() -> None:
-    inbox = pdu.Inbox(most=1000)
+    inbox = Inbox(most=1000)
     inbox.feed(response(0xFF00, bytes(5000)))
     with pytest.raises(ArchiveError) as caught:
         inbox.next()

@@ -437,3 +437,19 @@ def test_a_promise_may_hold_at_one_level_only() -> None:
     assert not can.at(Level.SERIES).kinds("StudyInstanceUID")
     assert not can.at(Level.STUDY).kinds("Modality")
     assert not can.without(["Modality"]).at(Level.SERIES).kinds("Modality")
+
+
+def test_a_hope_is_asked_for_only_when_it_holds() -> None:
+    one = frozenset({Kind.SINGLE})
+    can = Can(
+        levels=frozenset({Level.STUDY}),
+        matches={"PatientID": one},
+        hopes={Level.STUDY: {"ModalitiesInStudy": one}},
+        lists_all=True,
+    )
+    asked = Query("STUDY", ModalitiesInStudy="CT")
+    assert plan(asked, "x", can, Wish()).asked() == []
+    assert plan(asked, "x", can.hopeful(), Wish()).asked() == ["ModalitiesInStudy=CT"]
+    held = can.promising(can.hopes)
+    assert (held.at(Level.STUDY).kinds("PatientID"), held.hopes) == (one, {})
+    assert not can.without(["ModalitiesInStudy"]).hopeful().at(Level.STUDY).kinds("ModalitiesInStudy")

@@ -206,6 +206,12 @@ def test_as_many_stars_as_an_archive_bears(stars: int | None, found: str | None)
     assert sent("StudyDescription=*a*b*c*", TEXT, stars=stars) == found
 
 
+def test_characters_that_an_archive_loses_beside_wildcards() -> None:
+    assert sent("StudyDescription=%a_b*", TEXT, odd="%_") == "*a*b*"
+    assert sent("StudyDescription=%a_b", TEXT, odd="%_") == "%a_b"
+    assert sent("StudyDescription=*%*", TEXT, odd="%_") is None
+
+
 def test_fewer_stars_from_the_right() -> None:
     assert sent("StudyDescription=a*b*c", TEXT, stars=1) == "a*"
     assert sent("StudyDescription=a*b*c", TEXT, stars=2) == "a*b*c"
