@@ -9,18 +9,13 @@ import pytest
 from asking import ask, report_of, uids
 from asking_nbia import HELD, ROWS, SERIES, STUDIES, V1, V4, bounded, key, nbia, paths, told
 from conforming import OnLoopback
-from hypothesis import given
-from hypothesis import strategies as st
 from peers.nbia import NbiaServer
 from peers.nbia_rows import from_idc
-from strategies import conditions as anything
 
 from adapters.nbia import Nbia
-from adapters.nbia_scopes import BOUNDS, NBIA, scopes
 from broker.api import Session
 from broker.errors import BadConfig
-from broker.plan import Wish, plan
-from broker.query import Condition, Query, condition
+from broker.query import Query
 from broker.report import Status
 from catalog.archives import Archive
 from catalog.keywords import Level
@@ -127,24 +122,6 @@ async def test_only_matching_collections_are_asked() -> None:
         assert paths(server) == ["getCollectionValues?format=json", "getPatientStudy?Collection=Thorax-CT"]
         await ask("patients", "PatientID=0042", at=[nbia(server)])
         assert "getPatient?PatientId=0042" in paths(server)
-
-
-@given(st.sampled_from(list(Level)), st.lists(anything(), max_size=3), st.data())
-def test_no_question_leaves_without_a_collection_patient_or_uid(
-    level: Level, some: list[Condition], data: st.DataObject
-) -> None:
-    """Whatever is asked, and whatever collections there are."""
-    bound = st.sampled_from(["Collection", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"])
-    value = st.sampled_from(["1.2", "1.2,1.3", "*", '""', "1*"])
-    extra = {data.draw(bound): data.draw(value) for _ in range(data.draw(st.integers(0, 3)))}
-    texts = {c.keyword: str(c) for c in some}
-    for name, text in extra.items():
-        texts[name] = f"{name}={text}" if "UID" not in name or "*" not in text[1:] else f"{name}=*"
-    collections = data.draw(st.lists(st.text("1.2* A", min_size=1, max_size=3), max_size=3))
-    made = plan(Query(level, *(str(condition(t)) for t in texts.values())), "nbia", NBIA, Wish(scan=True))
-    for asked in made.asks:
-        for scope in scopes(asked, collections):
-            assert any(scope.get(name) for name in BOUNDS)
 
 
 async def test_what_is_sent_is_what_the_plan_says() -> None:
