@@ -235,3 +235,22 @@ def test_evidence_that_cannot_be_read_is_named(state: Path, said) -> None:  # ty
     said("matrix", "nirl")
     assert f"{state}:2" in said.errors
     assert knowledge().notes
+
+
+MARKED = """
+[archives.mine]
+adapter = "rows"
+[[archives.mine.options.records]]
+StudyInstanceUID = "1.2.3"
+StudyDescription = "[bold red]x[/] <b>y</b> :smile:"
+"""
+
+
+def test_a_description_with_markup_is_text_in_every_table(said, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "f.toml"
+    file.write_text(MARKED)
+    for words, code in ((["search", "studies"], 0), (["show", "1.2.3"], 3)):  # it has studies only
+        out = said(*words, "--at", "mine", "--config", str(file), code=code)
+        assert "[bold red]x[/] <b>y</b> :smile:" in out, words
+    asked = said("explain", "studies", "StudyDescription=[red]x[/red]", "--at", "mine", "--config", str(file))
+    assert "StudyDescription=[red]x[/red]" in asked

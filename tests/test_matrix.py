@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.config import federation
+from broker.registry import adapters
 from catalog.checking import check
 from catalog.evidence import Basis, Confidence, Evidence, Source, Status
 from catalog.matrix import ROUTES, UnknownName
@@ -107,6 +108,7 @@ def test_every_row_has_a_route_that_exists() -> None:
         assert row.route.why.endswith(".")
         asked = {known[a].adapter for a in row.route.ask}
         assert asked <= set(row.route.adapters)
+        assert set(row.route.adapters) <= set(adapters())
     for name, archive in known.items():
         if name in {r.id for r in MATRIX.rows} and archive.state != "embedded":
             assert archive.state == MATRIX.row(name).today.state, name

@@ -205,6 +205,26 @@ async def test_keys_alone_reach_keep_and_leave_the_evidence(wide: Chromium) -> N
     assert stops == 1
 
 
+_BOX = """(() => {
+  const box = document.querySelector('%s').getBoundingClientRect();
+  return [box.top, box.bottom];
+})()"""
+
+
+async def test_the_panel_stays_in_sight_wherever_the_cell_is(wide: Chromium) -> None:
+    """The evidence of cells at the top, in the middle and at the bottom; the longest scrolls in its panel."""
+    for ident in ("archives.idc", "archives.webmirs-nhanes", "archives.osa.content_type", "software.webmirs"):
+        await wide.click(f'a[href="#{ident}"]')
+        for scroll in (-250, 500):
+            await wide.js(f"scrollBy(0, {scroll}); dispatchEvent(new Event('resize'))")
+            await asyncio.sleep(0.1)
+            panel = await wide.js(_BOX % "#panel")
+            cell = (await wide.js(_BOX % f'a[href="#{ident}"]'))[0]
+            if 100 < cell < 700:
+                assert 0 <= panel[0] < panel[1] <= 900
+        await wide.key("Escape")
+
+
 async def test_a_column_sorts_and_a_second_click_puts_it_back(wide: Chromium) -> None:
     listed = await rows(wide)
     head = "table.archives thead th:nth-child(13) button"  # Public API

@@ -16,11 +16,15 @@ function evidence(link) {
 }
 
 function place(link) {
+  panel.style.maxHeight = "";
+  if (narrow.matches) return;
   const at = link.getBoundingClientRect();
   const left = Math.min(Math.max(12, at.left + at.width / 2 - panel.offsetWidth / 2), innerWidth - panel.offsetWidth - 12);
-  const below = at.bottom + 8 + panel.offsetHeight < innerHeight || at.top < innerHeight / 2;
+  const room = { below: innerHeight - at.bottom - 20, above: at.top - 20 };
+  const below = panel.offsetHeight <= room.below || room.below >= room.above;
+  panel.style.maxHeight = `${Math.min(panel.offsetHeight, below ? room.below : room.above)}px`;
   panel.style.left = `${left}px`;
-  panel.style.top = below ? `${at.bottom + 8}px` : `${Math.max(12, at.top - panel.offsetHeight - 8)}px`;
+  panel.style.top = below ? `${at.bottom + 8}px` : `${at.top - panel.offsetHeight - 8}px`;
 }
 
 function show(link, glance) {
