@@ -157,6 +157,22 @@ def test_t2_a_study_in_common() -> None:
     assert found[0].said["b"]["PatientID"] == "P-001"
 
 
+def test_t2_a_study_that_one_archive_gives_to_two_patients_links_nobody() -> None:
+    """IDC has one; where Orthanc has a copy of it, the two must not become one patient."""
+    rows = [(archive, ("1.1", patient, "")) for archive in "ab" for patient in ("P1", "P2")]
+    studies = merged(Level.STUDY, STUDY, rows).result()
+    people = [(archive, (patient, "", "", "", "")) for archive in "ab" for patient in ("P1", "P2")]
+    assert [e.archives for e in patients(people, studies=studies)] == [("a",), ("a",), ("b",), ("b",)]
+
+
+def test_two_names_of_one_collection_are_no_conflict() -> None:
+    rules = Rules(aliases={"LIDC-IDRI": "lidc_idri"})
+    keywords = ("StudyInstanceUID", "Collection")
+    rows = [("a", ("1.1", "lidc_idri")), ("b", ("1.1", "LIDC-IDRI"))]
+    assert merged(Level.STUDY, keywords, rows, rules).result()[0].conflicts == {}
+    assert set(merged(Level.STUDY, keywords, rows).result()[0].conflicts) == {"Collection"}
+
+
 def test_t3_the_crosswalk() -> None:
     rules = Rules(crosswalk=((("a", "", "7"), ("b", "LIDC-IDRI", "7")),))
     assert [link.tier for link in patients(SAME, rules)[0].links] == ["T3"]

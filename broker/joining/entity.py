@@ -206,10 +206,13 @@ class Entity:
 
     def _disagree(self, keyword: str) -> bool:
         told = {row[s.keywords.index(keyword)] for s, row in self._sayings if keyword in s.keywords}
-        compared = {frozenset(comparable(keyword, v) for v in listed(value)) - {""} for value in told}
+        compared = {frozenset(self._compared(keyword, v) for v in listed(value)) - {""} for value in told}
         if _one_value(keyword, self.level) and any(len(values) > 1 for values in compared):
             return True
         return keyword not in UNION and len(compared - {frozenset()}) > 1
+
+    def _compared(self, keyword: str, value: str) -> str:
+        return self.rules.collection(value) if keyword == "Collection" else comparable(keyword, value)
 
     @property
     def normal(self) -> dict[str, dict[str, Value]]:

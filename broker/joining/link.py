@@ -89,14 +89,18 @@ def _by_identifier(patients: Sequence[Entity], rules: Rules) -> Iterator[Edge]:
 
 
 def _by_study(studies: Iterable[Entity]) -> Iterator[Edge]:
-    """T2: the patients to whom several archives give one study."""
+    """T2: the patients to whom several archives give one study.
+
+    A study that one archive gives to two patients, as IDC does with one, says nothing about who is who.
+    """
     for study in studies:
         if study.uid is None or len(study.archives) < 2:
             continue
         keys = {_patient_of(saying): saying[0].archive for saying in study.sayings}
         known = [(key, archive) for key, archive in keys.items() if key is not None]
+        ambiguous = len({archive for _, archive in known}) < len(known)
         for (one, here), (other, there) in combinations(known, 2):
-            if here != there:
+            if not ambiguous:
                 yield Edge(
                     one, other, Link("T2", _both(here, there), f"StudyInstanceUID {study.uid}", VERSION)
                 )

@@ -163,7 +163,10 @@ class NbiaServer(Loopback):
         keyword = {"BodyPart": "BodyPartExamined"}.get(of, of)
         rows = self._matching(query, PARAMETERS[f"get{of}Values"])
         found = sorted({row.get(keyword, "") for row in rows})
-        return _listed([{keyword: text[:15]} if text else {} for text in found])
+        cut = (
+            15 if of == "BodyPart" else None
+        )  # as in the recorded replies; names of collections are whole there
+        return _listed([{keyword: text[:cut]} if text else {} for text in found])
 
     def _listing(self, version: str, endpoint: str, query: Mapping[str, str]) -> web.Response:
         known = PARAMETERS[endpoint] if version == "v4" else self._known_to_v1(endpoint)
