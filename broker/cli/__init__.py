@@ -7,25 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from broker.cli import arguments, examples
+
 OK, BAD_QUERY, INCOMPLETE, NOTHING, BAD_CONFIG, INTERRUPTED, PIPE = 0, 2, 3, 4, 5, 130, 141
 
 FORMATS = ("table", "json", "ndjson", "csv", "parquet")
-
-EXAMPLES = """examples:
-  broker search series Modality=CT 'BodyPartExamined=LUNG*' StudyDate=2010- --limit 20
-  broker search studies 'StudyDescription~chest' --at idc --format csv > chest.csv
-  broker explain series PatientName=SMITH* --at hospital
-  broker archives
-
-conditions:
-  Modality=CT             a value             Modality=CT,MR            any of several
-  BodyPartExamined=LUNG*  wildcards * and ?   StudyDate=2010-20151231   a range, either end open
-  SeriesDescription~flair contains, any case  StudyDescription='""'     empty
-
-exit codes:
-  0 complete   2 bad query   3 some archive did not answer completely   4 none answered
-  5 configuration or credentials unusable   130 interrupted
-"""
 
 
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
@@ -33,24 +19,26 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     top = argparse.ArgumentParser(
         prog="broker",
         description="One query across many medical-imaging archives.",
-        epilog=EXAMPLES,
+        epilog=examples.SEARCH,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
     _search(verbs.add_parser("search", help="ask archives and print what they know, merged"))
-    _count(
+    arguments.count(
         verbs.add_parser("count", help="how many there are, without listing them where archives can count")
     )
-    _facets(verbs.add_parser("facets", help="how many by archive, collection, modality, licence, year ..."))
-    _save(verbs.add_parser("save", help="keep a query and what it finds under a name"))
-    _rerun(verbs.add_parser("rerun", help="ask a saved query again, and keep what it finds now"))
-    _diff(verbs.add_parser("diff", help="what appeared, vanished and changed between two runs"))
-    _cohorts(verbs.add_parser("cohorts", help="the saved queries and their runs"))
-    _manifest(
+    arguments.facets(
+        verbs.add_parser("facets", help="how many by archive, collection, modality, licence, year ...")
+    )
+    arguments.save(verbs.add_parser("save", help="keep a query and what it finds under a name"))
+    arguments.rerun(verbs.add_parser("rerun", help="ask a saved query again, and keep what it finds now"))
+    arguments.diff(verbs.add_parser("diff", help="what appeared, vanished and changed between two runs"))
+    arguments.cohorts(verbs.add_parser("cohorts", help="the saved queries and their runs"))
+    arguments.manifest(
         verbs.add_parser("manifest", help="lists for download tools, with sizes, licences and citations")
     )
-    _describe(
+    arguments.describe(
         verbs.add_parser("describe", help="as a data set (Croissant, schema.org, DCAT) or as FHIR studies")
     )
     _explain(verbs.add_parser("explain", help="what would be asked where, checked here, or refused, and why"))
@@ -67,160 +55,15 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     _catalog(
         verbs.add_parser("catalog", help="import files that archives hand out, and search them with the rest")
     )
+    arguments.completion(verbs.add_parser("completion", help="a script that completes words in your shell"))
+    arguments.complete(verbs.add_parser("complete"))
     verbs.add_parser("schema", help="the JSON Schema of `search --format json`")
     return top, dict(verbs.choices)
 
 
-def _query(verb: argparse.ArgumentParser, epilog: str = EXAMPLES) -> None:
-    verb.epilog, verb.formatter_class = epilog, argparse.RawDescriptionHelpFormatter
-    verb.add_argument(
-        "words",
-        nargs="*",
-        metavar="LEVEL | KEYWORD=VALUE",
-        help="patients, studies or series, and conditions",
-    )
-    verb.add_argument("--level", help="patients, studies (default) or series")
-    verb.add_argument(
-        "--at",
-        action="append",
-        default=[],
-        metavar="ARCHIVE",
-        help="ask this archive; may be repeated, or a,b",
-    )
-    verb.add_argument(
-        "--field", action="append", default=[], metavar="KEYWORD", help="also ask for this attribute"
-    )
-    verb.add_argument(
-        "--scan", action="store_true", help="an archive may be listed whole where nothing can be asked there"
-    )
-    verb.add_argument(
-        "--reveal", action="store_true", help="identifying values may be shown to public archives"
-    )
-    verb.add_argument("--config", metavar="FILE", help="federation file")
-
-
-def _save(verb: argparse.ArgumentParser) -> None:
-    from broker.cli import examples
-
-    verb.add_argument("name", metavar="NAME", help="letters, digits, . _ -")
-    _query(verb, examples.COHORTS)
-    _listing(verb)
-    _kept(verb)
-
-
-def _rerun(verb: argparse.ArgumentParser) -> None:
-    _named(verb)
-    verb.add_argument("--config", metavar="FILE", help="federation file")
-    _kept(verb)
-
-
-def _diff(verb: argparse.ArgumentParser) -> None:
-    _named(verb)
-    verb.add_argument(
-        "--since", metavar="DATE", help="compare with the last run up to then (2026-11, 20261123T04)"
-    )
-    verb.add_argument("--format", choices=("table", "json"), default="table")
-    verb.add_argument("--folder", metavar="DIR", help="where cohorts are kept")
-
-
-def _cohorts(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--format", choices=("table", "json"), default="table")
-    verb.add_argument("--folder", metavar="DIR", help="where cohorts are kept")
-
-
-def _manifest(verb: argparse.ArgumentParser) -> None:
-    from broker.cli import examples
-
-    _query(verb, examples.MANIFEST)
-    _listing(verb)
-    verb.add_argument("--kind", choices=examples.KINDS, default="csv", help="the form (csv)")
-    verb.add_argument(
-        "--prefer", default="order", metavar="RULE", help="which copy: order, instances or license (order)"
-    )
-    verb.add_argument("--run", metavar="TIME", help="a run of the cohort (the latest)")
-    verb.add_argument(
-        "--output", "-o", metavar="FILE", help="write there; for dimse a folder: query files too"
-    )
-    _kept(verb)
-
-
-def _describe(verb: argparse.ArgumentParser) -> None:
-    from broker.cli import examples
-
-    _query(verb, examples.DESCRIBE)
-    _listing(verb)
-    verb.add_argument(
-        "--as", dest="form", choices=examples.FORMS, default="schemaorg", help="the form (schemaorg)"
-    )
-    verb.add_argument(
-        "--title", metavar="TEXT", help="the name of the data set (the cohort's name, or the query)"
-    )
-    verb.add_argument("--run", metavar="TIME", help="a run of the cohort (the latest)")
-    verb.add_argument("--output", "-o", metavar="FILE", help="write there; for croissant a folder")
-    _kept(verb)
-
-
-def _named(verb: argparse.ArgumentParser) -> None:
-    from broker.cli import examples
-
-    verb.add_argument("name", metavar="NAME", help="a saved query")
-    verb.epilog, verb.formatter_class = examples.COHORTS, argparse.RawDescriptionHelpFormatter
-
-
-def _kept(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--folder", metavar="DIR", help="where cohorts are kept (the user's data directory)")
-    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
-    verb.add_argument("--quiet", "-q", action="store_true", help="no progress and no reports")
-
-
-def _listing(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--limit", type=int, metavar="N", help="at most N entities (table: 100 unless told; 0: all)"
-    )
-    verb.add_argument(
-        "--include-unknown", action="store_true", help="also records that leave a condition undecided"
-    )
-
-
-def _count(verb: argparse.ArgumentParser) -> None:
-    from broker.cli import examples
-
-    _query(verb, examples.COUNT)
-    _counting(verb)
-    verb.add_argument("--by", action="append", default=[], metavar="FACET,...", help="also by these facets")
-
-
-def _facets(verb: argparse.ArgumentParser) -> None:
-    from broker.cli import examples
-
-    _query(verb, examples.COUNT)
-    _counting(verb)
-    verb.add_argument(
-        "--by",
-        action="append",
-        default=[],
-        metavar="FACET,...",
-        help="these facets instead of the usual ones",
-    )
-
-
-def _counting(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--exact",
-        action="store_true",
-        help="list where several archives have some, so that equal UIDs count once",
-    )
-    verb.add_argument(
-        "--top", type=int, default=20, metavar="N", help="values of a facet in the table (20; 0: all)"
-    )
-    verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
-    verb.add_argument("--format", choices=("table", "json", "csv"), default="table")
-    verb.add_argument("--quiet", "-q", action="store_true", help="no reports")
-
-
 def _search(verb: argparse.ArgumentParser) -> None:
-    _query(verb)
-    _listing(verb)
+    arguments.query(verb)
+    arguments.listing(verb)
     verb.add_argument("--order", metavar="KEYWORD,...", help="sort the merged answer; -KEYWORD descending")
     _preferring(verb)
     verb.add_argument("--after", metavar="CURSOR", help="the page of an ordered answer after this one")
@@ -245,16 +88,16 @@ def _search(verb: argparse.ArgumentParser) -> None:
 
 
 def _explain(verb: argparse.ArgumentParser) -> None:
-    _query(verb)
-    _listing(verb)
+    arguments.query(verb)
+    arguments.listing(verb)
     verb.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def _candidates(verb: argparse.ArgumentParser) -> None:
     from broker.cli import examples
 
-    _query(verb, examples.CANDIDATES)
-    _listing(verb)
+    arguments.query(verb, examples.CANDIDATES)
+    arguments.listing(verb)
     verb.add_argument(
         "--least",
         type=float,

@@ -1,5 +1,21 @@
 """Examples at the end of each `--help`. Only texts: this is loaded with the command line."""
 
+SEARCH = """examples:
+  broker search series Modality=CT 'BodyPartExamined=LUNG*' StudyDate=2010- --limit 20
+  broker search studies 'StudyDescription~chest' --at idc --format csv > chest.csv
+  broker explain series PatientName=SMITH* --at hospital
+  broker archives
+
+conditions:
+  Modality=CT             a value             Modality=CT,MR            any of several
+  BodyPartExamined=LUNG*  wildcards * and ?   StudyDate=2010-20151231   a range, either end open
+  SeriesDescription~flair contains, any case  StudyDescription='""'     empty
+
+exit codes:
+  0 complete   2 bad query   3 some archive did not answer completely   4 none answered
+  5 configuration or credentials unusable   130 interrupted
+"""
+
 COUNT = """examples:
   broker count Modality=CT 'BodyPartExamined=LUNG*'             patients, studies and series
   broker count series Modality=MR --by year,license --at idc
@@ -55,4 +71,10 @@ DESCRIBE = """examples:
   broker describe studies Collection=rider_pilot --at idc --as fhir -o studies.json
 
 What no archive said is not made up. FHIR bundles hold no names of patients.
+"""
+
+COMPLETION = """once, in the shell's own start-up file:
+  bash   echo 'source <(broker completion bash)' >> ~/.bashrc
+  zsh    echo 'source <(broker completion zsh)' >> ~/.zshrc      (after compinit)
+  fish   broker completion fish > ~/.config/fish/completions/broker.fish
 """
