@@ -112,9 +112,9 @@ class DicomWeb:
         login = headers(archive.name, archive.auth, archive.url)
         http: Transport
         if told.session:
-            http = Requests.named(archive.name, archive.url, told.session, login, told.limits, told.ca_file)
+            http = Requests.named(archive.name, archive.url, told.session, login, told.limits, told.network)
         else:
-            http = Http(archive.url, login, told.limits, told.ca_file)
+            http = Http(archive.url, login, told.limits, told.network)
         habits = _HABITS.setdefault(archive.url, Habits())
         habits.alone = habits.alone if told.alone is Proof.OPEN else told.alone
         return cls(archive.name, http, told.can, told.paging, habits)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from adapters.dicomweb_paging import Paging
 from adapters.options import Options, number
 from broker.setup.limits import Limits
+from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can, Proof
 
@@ -24,7 +25,7 @@ class Settings:
     limits: Limits
     alone: Proof
     session: str
-    ca_file: str | None
+    network: Network
 
     @classmethod
     def of(cls, archive: Archive, usual: Can) -> Settings:
@@ -37,9 +38,9 @@ class Settings:
         paging = Paging(size, limits.pages, bool(options.flag("exact_pages")), most)
         can = _can(options, usual)
         alone, session = options.proof("series_alone"), options.text("session")
-        ca_file = options.text("ca_file") or None
+        network = Network.of(archive.name, archive.network)
         options.done()
-        return cls(can, paging, limits, alone, session, ca_file)
+        return cls(can, paging, limits, alone, session, network)
 
 
 def _can(options: Options, usual: Can) -> Can:

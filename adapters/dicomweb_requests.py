@@ -31,6 +31,7 @@ from broker.errors import (
 )
 from broker.setup.credentials import Secret
 from broker.setup.limits import Limits
+from broker.setup.network import Network
 
 if TYPE_CHECKING:
     import requests
@@ -62,13 +63,13 @@ class Requests:
         make: Callable[[], requests.Session],
         limits: Limits,
         login: Mapping[str, Secret] | None = None,
-        ca_file: str | None = None,
+        network: Network | None = None,
     ) -> None:
         self.base = base
         self._make = make
         self._limits = limits
         self._login = dict(login or {})
-        self._ca_file = ca_file
+        self._network = network or Network()
         self._pace = Pace(limits)
         self._session: requests.Session | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -93,7 +94,7 @@ class Requests:
         place: object,
         login: Mapping[str, Secret],
         limits: Limits,
-        ca_file: str | None,
+        network: Network,
     ) -> Requests:
         """Through the session that a function gives, named `package.module:function`. Raises BadConfig."""
         module, _, function = str(place).partition(":")
@@ -104,7 +105,7 @@ class Requests:
                 f"archive {archive}: option session = {place!r} must name a function that gives a session of "
                 f"`requests`, as package.module:function ({error})"
             ) from error
-        return cls(url, make, limits, login, ca_file)
+        return cls(url, make, limits, login, network)
 
     async def get(self, target: str, accept: str) -> bytes | None:
         """The body of a 200, None for a 204. Asked once. Raises ArchiveError."""
@@ -165,10 +166,17 @@ class Requests:
                 _watch(manager, self._sockets)
         return self._session
 
+    def _reached(self) -> dict[str, Any]:
+        """Of the `network` table what the session has not settled by itself."""
+        own = self._network
+        verify: dict[str, Any] = {"verify": own.ca_file or False} if own.ca_file or own.insecure else {}
+        proxies = {"http": own.proxy, "https": own.proxy}
+        return {**verify, "proxies": proxies} if own.proxy else verify
+
     def _read(self, session: requests.Session, url: str, accept: str) -> bytes | None:
         headers = {"Accept": accept, **{name: value.reveal() for name, value in self._login.items()}}
         times = (self._limits.connect, self._limits.first_byte)
-        own: Any = {"verify": self._ca_file} if self._ca_file else {}
+        own = self._reached()
         with session.get(
             url,
             headers=headers,

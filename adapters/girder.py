@@ -19,6 +19,7 @@ from broker.adapter import Ask, Page
 from broker.errors import BadConfig
 from broker.setup.credentials import headers, login
 from broker.setup.limits import Limits
+from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
 
@@ -46,7 +47,7 @@ class Girder:
         limits = Limits.of(archive.name, archive.limits)
         bounds = Bounds.of(archive.name, options)
         can = searching(ITEMS) if switch(archive.name, options, "dicom_search", False) else ITEMS
-        ca_file = options.pop("ca_file", None)
+        network = Network.of(archive.name, archive.network)
         nothing_left(archive.name, options, "girder")
         who = login(archive.name, archive.auth, archive.url)
         if who.kind not in ("none", "basic", "netrc", "bearer"):
@@ -54,7 +55,7 @@ class Girder:
                 f"archive {archive.name}: auth: Girder knows no kind {who.kind!r}; "
                 "write basic, netrc or bearer (a token)"
             )
-        http = Http(_root(archive.url), {}, limits, ca_file, private=who.kind != "none")
+        http = Http(_root(archive.url), {}, limits, network, private=who.kind != "none")
         if who.kind == "bearer":
             return cls(archive.name, GirderTree(http, who.secret), can, bounds, limits.connections)
         tree = GirderTree(http, None, headers(archive.name, archive.auth, archive.url))

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -35,6 +33,7 @@ from broker.errors import (
 )
 from broker.setup.credentials import Secret
 from broker.setup.limits import Limits
+from broker.setup.network import Network
 
 T = TypeVar("T")
 
@@ -75,7 +74,7 @@ class Http:
     base: str
     headers: Mapping[str, Secret] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    ca_file: str | None = None
+    network: Network = field(default_factory=Network)
     keeps_cookies: bool = True
     private: bool = False
     _session: aiohttp.ClientSession | None = None
@@ -85,8 +84,6 @@ class Http:
         parts = urlsplit(self.base)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadConfig(f"not an HTTP address: {self.base!r}")
-        if self.ca_file is not None and not Path(self.ca_file).is_file():
-            raise BadConfig(f"no file of certificates {self.ca_file}")
         secret = self.headers or self.private
         if secret and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise BadConfig(f"credentials would travel in the clear to {parts.hostname}: use https")
@@ -175,7 +172,9 @@ class Http:
         headers = {"Accept": accept, **_revealed(self.headers), **(own or {})}
         there = URL(url, encoded=True)
         try:
-            asked = self._open().request(method, there, data=form, headers=headers, allow_redirects=False)
+            asked = self._open().request(
+                method, there, data=form, headers=headers, allow_redirects=False, proxy=self.network.proxy
+            )
             async with asyncio.timeout(self.limits.connect + self.limits.first_byte):
                 reply = await asked
             async with reply:
@@ -216,7 +215,7 @@ class Http:
             timeout = aiohttp.ClientTimeout(
                 total=None, sock_connect=self.limits.connect, sock_read=self.limits.idle
             )
-            connector = aiohttp.TCPConnector(limit=self.limits.connections, ssl=self._tls())
+            connector = aiohttp.TCPConnector(limit=self.limits.connections, ssl=self.network.tls())
             self._session = aiohttp.ClientSession(
                 timeout=timeout,
                 connector=connector,
@@ -225,14 +224,6 @@ class Http:
                 headers={"User-Agent": "imaging-broker"},
             )
         return self._session
-
-    def _tls(self) -> Any:
-        if self.ca_file is None:
-            return True
-        try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise BadConfig(f"cannot use the certificates in {self.ca_file}: {error}") from error
 
 
 def _revealed(given: Mapping[str, str | Secret] | Mapping[str, Secret]) -> dict[str, str]:

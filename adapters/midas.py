@@ -18,6 +18,7 @@ from broker.adapter import Ask, Page
 from broker.errors import BadConfig
 from broker.setup.credentials import login
 from broker.setup.limits import Limits
+from broker.setup.network import Network
 from catalog.archives import Archive
 
 
@@ -38,7 +39,7 @@ class Midas:
         options = dict(archive.options)
         limits = Limits.of(archive.name, archive.limits)
         bounds = Bounds.of(archive.name, options)
-        ca_file = options.pop("ca_file", None)
+        network = Network.of(archive.name, archive.network)
         nothing_left(archive.name, options, "midas")
         who = login(archive.name, archive.auth, archive.url)
         if who.kind not in ("none", "basic", "netrc", "bearer"):
@@ -46,7 +47,7 @@ class Midas:
                 f"archive {archive.name}: auth: MIDAS knows no kind {who.kind!r}; "
                 "write basic (e-mail address and API key), netrc or bearer (a token)"
             )
-        http = Http(archive.url, {}, limits, ca_file, private=who.kind != "none")
+        http = Http(archive.url, {}, limits, network, private=who.kind != "none")
         return cls(archive.name, MidasTree(http, who), bounds, limits.connections)
 
     def request(self, ask: Ask) -> str:

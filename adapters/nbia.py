@@ -23,6 +23,7 @@ from broker.adapter import Ask, Page
 from broker.errors import RefusedByArchive, TooMuch
 from broker.setup.credentials import headers
 from broker.setup.limits import Limits
+from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.keywords import USUAL, Level
 
@@ -46,14 +47,14 @@ class Nbia:
         options = dict(archive.options)
         limits = Limits.of(archive.name, archive.limits)
         lookups = number(archive.name, options, "max_lookups", LOOKUPS)
-        ca_file = options.pop("ca_file", None)
+        network = Network.of(archive.name, archive.network)
         v1_url = options.pop("v1_url", archive.url)
         nothing_left(archive.name, options, "nbia")
         login = headers(archive.name, archive.auth, archive.url)
         mine = login if _origin(v1_url) == _origin(archive.url) else {}
         doors = (
-            Door("v4", Http(_root(archive.url) + "/v4", login, limits, ca_file)),
-            Door("v1", Http(_root(v1_url) + "/v1", mine, limits, ca_file)),
+            Door("v4", Http(_root(archive.url) + "/v4", login, limits, network)),
+            Door("v1", Http(_root(v1_url) + "/v1", mine, limits, network)),
         )
         return cls(archive.name, Service(doors), limits.connections, lookups)
 

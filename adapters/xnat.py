@@ -28,6 +28,7 @@ from broker.errors import ArchiveError, BadConfig, Forbidden, Malformed, Refused
 from broker.matching import compiled
 from broker.setup.credentials import Login, login
 from broker.setup.limits import Limits
+from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can
 
@@ -59,7 +60,7 @@ class Xnat:
     def configured(cls, archive: Archive) -> Xnat:
         """From a federation entry. Options: see `docs/federation.md`. Raises BadConfig."""
         options = dict(archive.options)
-        ca_file = options.pop("ca_file", None)
+        network = Network.of(archive.name, archive.network)
         provider = options.pop("provider", "")
         patients = _naming(archive.name, options)
         can = _can(options)
@@ -68,7 +69,7 @@ class Xnat:
         limits = Limits.of(archive.name, {"pages": REPLIES, **archive.limits})
         user = login(archive.name, archive.auth, archive.url)
         private = user.kind != "none"
-        http = Http(archive.url, {}, limits, ca_file, keeps_cookies=False, private=private)
+        http = Http(archive.url, {}, limits, network, keeps_cookies=False, private=private)
         return cls(archive.name, http, user, can, patients, provider)
 
     def request(self, ask: Ask) -> str:

@@ -90,7 +90,7 @@ class Objects:
                 jsession=self._token,
                 cli=True,  # the session is not its own to end
                 logger=log,
-                verify=self._http.ca_file or True,
+                verify=self._http.network.ca_file or not self._http.network.insecure,
                 no_parse_model=not self._model,
                 default_timeout=(limits.connect, limits.idle),
                 pilot_timeout=limits.connect,

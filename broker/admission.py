@@ -28,6 +28,7 @@ class Admission:
     """The terms on which one archive is asked.
 
     `key` is None for an adapter that a program gave itself: it is always asked, and not audited.
+    `remarks` stand in every report of the archive.
     """
 
     key: str | None = None
@@ -35,12 +36,14 @@ class Admission:
     pauses: Pauses | None = None
     audit: Audit | None = None
     address: str = ""
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, archive: Archive, pauses: Pauses, audit: Audit | None = None) -> Admission:
         """The terms of an archive of the federation. Raises BadConfig."""
         limits = Limits.of(archive.name, archive.limits)
-        return cls(key_of(archive), limits, pauses, audit, archive.url)
+        remarks = ("tls_not_verified",) if archive.network.get("insecure") else ()
+        return cls(key_of(archive), limits, pauses, audit, archive.url, remarks)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

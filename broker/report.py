@@ -80,6 +80,7 @@ class Report:
         parts += [f"{_sum(self.unknown)} unknown ({_counts(self.unknown)})"] if self.unknown else []
         parts += [f"{_sum(self.broken)} broken promises ({_counts(self.broken)})"] if self.broken else []
         parts += [f"{self.bad} unreadable"] if self.bad else []
+        parts += [", ".join(self.notes)] if self.notes else []
         parts += [f"{self.seconds:.2f} s"] + ([self.via] if self.via else [])
         return f"{head} · {' · '.join(parts)}" + (f" · {self.detail}" if self.detail else "")
 

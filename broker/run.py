@@ -86,7 +86,7 @@ class Asking:
     async def __aenter__(self) -> Asking:
         self._end = asyncio.get_running_loop().time() + self._timeout
         for rank, (adapter, wish) in enumerate(self._archives):
-            self._open[rank] = Report(adapter.name)
+            self._open[rank] = Report(adapter.name, notes=[*self._admissions[rank].remarks])
             self._tasks.append(asyncio.create_task(self._ask(rank, adapter, wish)))
         return self
 

@@ -24,6 +24,7 @@ class Archive:
     state    one of STATES, as of the date `as_of`, according to `cite`
     auth     how to log in: a kind and references to secrets, never secrets
     options  what the adapter wants to know beside the URL
+    network  how it is reached: certificates, proxy; `broker.setup.network.Network`
     limits   what it may take of us: time, bytes, records; `broker.setup.limits.Limits`
     """
 
@@ -41,6 +42,7 @@ class Archive:
     note: str = ""
     auth: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 

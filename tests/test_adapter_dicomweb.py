@@ -17,6 +17,7 @@ from adapters.http import Http
 from broker.errors import BadConfig
 from broker.report import Status
 from broker.setup.credentials import Secret
+from broker.setup.network import Network
 from catalog.capability import Proof
 from fixtures.dicom import truth
 
@@ -259,4 +260,4 @@ async def test_nothing_stays_open_behind_a_stream_or_an_answer() -> None:
 
 def test_certificates_that_are_not_there_are_said_before_anything_is_asked() -> None:
     with pytest.raises(BadConfig, match="no file of certificates"):
-        Http("https://127.0.0.1/", ca_file="/no/such.pem")
+        Http("https://127.0.0.1/", network=Network(ca_file="/no/such.pem"))

@@ -43,6 +43,7 @@ class Entry(BaseModel):
     note: str | None = None
     auth: Auth | None = None
     options: dict[str, Any] | None = None
+    network: dict[str, str | bool] | None = None
     limits: dict[str, int | float] | None = None
 
 
