@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from broker.adapter import Closes, Collects
+from broker.adapter import Adapter, Closes, Collects
 from broker.config import federation
 from broker.errors import ArchiveError, BadConfig, BadQuery
 from broker.registry import adapter_for
@@ -35,11 +35,12 @@ NAMES = (*LISTS, *TEXTS, "derived", *COUNTS)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one archive told: how many records, or why not."""
+    """What one archive told: how many records, or why not; `mute` if its adapter cannot tell of any."""
 
     archive: str
     records: int = 0
     why: str = ""
+    mute: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,8 @@ async def gather(
         raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
     known = federation(config_file).archives
     shipped = [_held(c, known) for c in shipped_collections() if not at or c.archive in at]
-    asked = _asked(known, at, {c.archive for c in shipped})
-    given = await asyncio.gather(*(_ask(a, timeout) for a in asked))
+    asked = [adapter_for(a) for a in _asked(known, at, {c.archive for c in shipped})]
+    given = await asyncio.gather(*(_ask(adapter, timeout, named=bool(at)) for adapter in asked))
     records = [*(c for own, _ in given for c in own), *_untold(shipped, given)]
     chosen = [c for c in records if mentions(c, words)]
     answers = [[judge(c, where) for where in conditions] for c in chosen]
@@ -143,9 +144,8 @@ async def gather(
 def _held(c: Collection, known: Mapping[str, Archive]) -> Collection:
     """The record, held where its archive's lists were imported; which of them are of it is not known."""
     own = known.get(c.archive)
-    return (
-        c if c.held_at or own is None or own.adapter != "local" else replace(c, held_at=own.name, held_as="")
-    )
+    imported = own is not None and own.adapter == "local" and not c.held_at
+    return replace(c, held_at=c.archive, held_as="") if imported else c
 
 
 def _untold(
@@ -160,17 +160,13 @@ def _asked(known: Mapping[str, Archive], at: Sequence[str], recorded: set[str]) 
     """Archives that are asked for their collections. Raises BadConfig for a name that nobody knows."""
     if not at:
         return [a for a in known.values() if a.asked]
-    rows = {r.id for r in shipped_matrix().rows if r.table == "archives"}
-    for name in at:
-        if name not in known and name not in rows:
-            raise BadConfig(
-                f"unknown archive {name!r}; known are {', '.join([*known, *sorted(rows - set(known))])}"
-            )
-    return [
-        known[name]
-        for name in dict.fromkeys(at)
-        if name in known and not (name in recorded and _mute(known[name]))
-    ]
+    rows = {r.id: None for r in shipped_matrix().rows if r.table == "archives"}
+    unknown = [name for name in at if name not in known and name not in rows]
+    if unknown:
+        names = ", ".join({**dict.fromkeys(known), **rows})
+        raise BadConfig(f"unknown archive {unknown[0]!r}; known are {names}")
+    mine = [known[name] for name in dict.fromkeys(at) if name in known]
+    return [a for a in mine if a.name not in recorded or not _mute(a)]
 
 
 def _mute(archive: Archive) -> bool:
@@ -181,21 +177,22 @@ def _mute(archive: Archive) -> bool:
         return True
 
 
-async def _ask(archive: Archive, timeout: float) -> tuple[list[Collection], Told]:
-    adapter = adapter_for(archive)
+async def _ask(adapter: Adapter, timeout: float, *, named: bool) -> tuple[list[Collection], Told]:
+    """What an archive tells. One that cannot is only a failure where it was asked by name."""
     if not isinstance(adapter, Collects):
-        return [], Told(archive.name)
+        why = "its adapter cannot tell of collections"
+        return [], Told(adapter.name, why=why if named else "", mute=True)
     try:
         async with asyncio.timeout(timeout):
             found = await adapter.collections()
     except TimeoutError:
-        return [], Told(archive.name, why=f"did not answer in {timeout:g} seconds")
+        return [], Told(adapter.name, why=f"did not answer in {timeout:g} seconds")
     except ArchiveError as error:
-        return [], Told(archive.name, why=f"{error.reason}: {error}")
+        return [], Told(adapter.name, why=f"{error.reason}: {error}")
     finally:
         if isinstance(adapter, Closes):
             await adapter.close()
-    return found, Told(archive.name, len(found))
+    return found, Told(adapter.name, len(found))
 
 
 def _nothing() -> Collection:

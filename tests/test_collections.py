@@ -245,6 +245,17 @@ def test_an_archive_that_fails_is_named_and_the_records_stand(
     assert "INCOMPLETE" in err
 
 
+def test_an_archive_that_cannot_tell_is_named_and_fails_only_where_it_was_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text('[archives.mine]\nadapter = "rows"\nasked = true\noptions = { records = [] }\n')
+    _, err = run(capsys, "elude", "--config", str(file))
+    assert "mine: cannot tell of collections" in err
+    _, err = run(capsys, "--at", "mine", "--config", str(file), code=3)
+    assert "mine: failed: its adapter cannot tell of collections" in err
+
+
 def test_wrong_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown archive 'nowhere'" in run(capsys, "--at", "nowhere", code=5)[1]
     assert "timeout 0" in run(capsys, "--timeout", "0", code=2)[1]

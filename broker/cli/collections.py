@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(found: Collections, shown: int, *, shown_too: bool) -> None:
     for told in found.told:
-        text = f"failed: {told.why}" if told.why else f"{told.records:,} collections"
+        silent = "cannot tell of collections" if told.mute else f"{told.records:,} collections"
+        text = f"failed: {told.why}" if told.why else silent
         print(line(f"{told.archive}: {text}"), file=sys.stderr)
     unknown = ""
     if found.unknown:
