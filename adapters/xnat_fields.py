@@ -128,26 +128,39 @@ def _days(m: Match) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The columns that a question needs, of the three listings of a project."""
+    """The fields of a question that an XNAT has, and the columns that they need of three listings."""
 
-    fields: tuple[str, ...]
+    of_session: tuple[str, ...]
+    of_scan: tuple[str, ...]
     session: tuple[str, ...]
     subject: tuple[str, ...]
     scan: tuple[str, ...]
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The keywords of the records, in their order."""
+        return (*self.of_session, *self.of_scan, "DataURL")
+
     @classmethod
     def of(cls, wanted: Sequence[str], level: Level) -> Wanted:
         """For the fields that are wanted back; what names an entity of the level always is."""
-        fields = _once(level.uid, *wanted, "DataURL")
+        fields = _once(level.uid, *wanted)
+        of_session = [f for f in fields if f in OF_SESSION or f in OF_SUBJECT or f in MADE[:-1]]
+        of_scan = [f for f in fields if f in OF_SCAN]
         session = [OF_SESSION[f][0] for f in fields if f in OF_SESSION]
         if {"PatientID", "OtherPatientIDs"} & set(fields):
             session += ["subject_label", "dcmPatientId"]
         if "Collection" in fields:
             session += [SHARED]
-        subject = ["ID", *(OF_SUBJECT[f][0] for f in fields if f in OF_SUBJECT)]
-        scan = ["ID", SCAN_ID, *(OF_SCAN[f][0] for f in fields if f in OF_SCAN)]
-        kept = tuple(f for f in fields if f in OF_SESSION or f in OF_SUBJECT or f in OF_SCAN or f in MADE)
-        return cls(kept, _once(*OWN, *session), _once(*subject) if len(subject) > 1 else (), _once(*scan))
+        subject = [OF_SUBJECT[f][0] for f in fields if f in OF_SUBJECT]
+        scan = [OF_SCAN[f][0] for f in of_scan]
+        return cls(
+            tuple(of_session),
+            tuple(of_scan),
+            _once(*OWN, *session),
+            _once("ID", *subject) if subject else (),
+            _once("ID", SCAN_ID, *scan),
+        )
 
 
 def _once(*names: str) -> tuple[str, ...]:

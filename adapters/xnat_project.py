@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from adapters.xnat_fields import (
     SCAN_ID,
     SESSION,
     SHARED,
+    Read,
     Wanted,
     column,
     filters,
@@ -61,14 +62,6 @@ class Part:
     notes: tuple[str, ...] = ()
     unreadable: bool = False
     error: ArchiveError | None = None
-
-
-@dataclass(slots=True)
-class _Session:
-    """One session: its row as it came, by column, and the projects that it is shared into."""
-
-    said: Mapping[str, str]
-    shared: list[str] = field(default_factory=list)
 
 
 class Reader:
@@ -119,12 +112,15 @@ class Reader:
             subjects = await self._subjects(project) if sessions.rows else Table([])
         else:
             sessions, subjects = await _together(self._sessions(project), self._subjects(project))
-        made = _Maker(self._base, project, self._seen, self._naming, keywords, sessions, subjects)
-        part = made.of_scans(scans, self._wanted.scan) if series else made.of_sessions()
+        names = (project, self._seen, self._naming)
+        made = _Maker(self._base, names, self._wanted, sessions, subjects)
+        part = made.of_scans(scans) if series else made.of_sessions()
         odd = lacking(sessions, self._wanted.session) + lacking(subjects, self._wanted.subject)
-        odd += lacking(scans, self._wanted.scan) if series else []
-        notes = dict.fromkeys([*part.notes, *sessions.notes, *subjects.notes, *odd])
-        part.notes = tuple(notes)
+        read = [sessions, subjects]
+        if series:
+            read.append(scans)
+            odd += lacking(scans, self._wanted.scan)
+        part.notes = tuple(dict.fromkeys([*(note for found in read for note in found.notes), *odd]))
         return part
 
     async def _sessions(self, project: str) -> Table:
@@ -178,107 +174,122 @@ async def _together(*work: object) -> list[Table]:
 
 
 class _Maker:
-    """Puts the listings of one project together."""
+    """Puts the listings of one project together, by columns; what a session says is read once for its scans.
+
+    The records have the session's attributes first, then the scan's, then where XNAT keeps them.
+    """
 
     def __init__(
         self,
         base: str,
-        project: str,
-        seen: frozenset[str],
-        naming: Naming,
-        keywords: tuple[str, ...],
+        names: tuple[str, frozenset[str], Naming],
+        wanted: Wanted,
         sessions: Table,
         subjects: Table,
     ) -> None:
-        self._base = base
-        self._project = project
-        self._seen = seen
-        self._naming = naming
-        self._keywords = keywords
-        self._columns = sessions
-        self._sessions = self._grouped(sessions)
-        genders = {name: column(subjects, where) for name, (where, _) in OF_SUBJECT.items()}
-        ids = column(subjects, "ID")
-        self._subjects = {
-            name: {key: values[n] for key, values in genders.items()} for n, name in enumerate(ids)
+        self._address = f"{base}/data/experiments/"
+        self._project, self._seen, self._naming = names
+        self._wanted = wanted
+        self._sessions = sessions
+        self._places = _grouped(sessions)
+        self._subjects = dict(zip(column(subjects, "ID"), range(len(subjects.rows)), strict=True))
+        self._demographics = {
+            name: [read(v) for v in column(subjects, where)] for name, (where, read) in OF_SUBJECT.items()
         }
-
-    def _grouped(self, found: Table) -> dict[str, _Session]:
-        """Session ID -> session; a shared one comes in a row for each project that it is shared into."""
-        held: dict[str, _Session] = {}
-        for row, own, project in zip(found.rows, column(found, "ID"), column(found, SHARED), strict=True):
-            one = held.setdefault(own, _Session(row))
-            if project and project not in one.shared:
-                one.shared.append(project)
-        return dict(sorted(held.items()))
 
     def of_sessions(self) -> Part:
         """A record a session."""
-        rows = {own: self._row(own, one, {}) for own, one in self._sessions.items() if own}
-        return Part(self._keywords, rows)
+        nothing: Row = (None,) * len(self._wanted.of_scan)
+        said = self._said()
+        rows = {own: (*row, *nothing, self._address + _quoted(own)) for own, row in said.items()}
+        return Part(self._wanted.fields, rows)
 
-    def of_scans(self, scans: Table, columns: tuple[str, ...]) -> Part:
+    def of_scans(self, scans: Table) -> Part:
         """A record a scan; sessions without scans come as rows without one."""
-        held = {name: column(scans, name) for name in columns}
-        found: dict[tuple[str, str], dict[str, str]] = {}
+        said = self._said()
+        columns = [_read(column(scans, OF_SCAN[f][0]), OF_SCAN[f][1]) for f in self._wanted.of_scan]
+        values = list(zip(*columns, strict=True)) if columns else [()] * len(scans.rows)
+        rows: dict[tuple[str, str], Row] = {}
         bad = 0
-        for n, (own, scan) in enumerate(zip(column(scans, "ID"), held[SCAN_ID], strict=True)):
-            if scan and own in self._sessions:
-                found.setdefault((own, scan), {name: values[n] for name, values in held.items()})
+        for own, scan, row in zip(column(scans, "ID"), column(scans, SCAN_ID), values, strict=True):
+            session = said.get(own)
+            if session is not None and scan:
+                place = f"{self._address}{_quoted(own)}/scans/{_quoted(scan)}"
+                rows[own, scan] = (*session, *row, place)
             elif scan:
                 bad += 1
-        rows = {
-            f"{own}/{scan}": self._row(own, self._sessions[own], said)
-            for (own, scan), said in sorted(found.items(), key=lambda item: _order(*item[0]))
-        }
-        return Part(self._keywords, rows, bad, tuple(scans.notes))
+        ordered = sorted(rows, key=_order)
+        return Part(self._wanted.fields, {f"{o}/{s}": rows[o, s] for o, s in ordered}, bad)
 
-    def _row(self, own: str, one: _Session, scan: Mapping[str, str]) -> Row:
-        subject = self._subjects.get(self._said(one, "subject_ID"), {})
-        return tuple(self._value(k, own, one, subject, scan) for k in self._keywords)
+    def _said(self) -> dict[str, Row]:
+        """Session ID -> what it says, in the order of the sessions' fields."""
+        columns = [self._column(f) for f in self._wanted.of_session]
+        values = list(zip(*columns, strict=True)) if columns else [()] * len(self._sessions.rows)
+        return {own: values[n] for own, (n, _) in self._places.items() if own}
 
-    def _said(self, one: _Session, name: str) -> str:
-        key = self._columns.key(name)
-        return "" if key is None else one.said.get(key, "")
-
-    def _value(
-        self, keyword: str, own: str, one: _Session, subject: Mapping[str, str], scan: Mapping[str, str]
-    ) -> Value:
-        if keyword in OF_SCAN:
-            where, read = OF_SCAN[keyword]
-            return read(scan.get(where, ""))
+    def _column(self, keyword: str) -> list[Value]:
+        """One attribute of every session."""
+        found: list[Value] = [None] * len(self._sessions.rows)
         if keyword in OF_SESSION:
             where, read = OF_SESSION[keyword]
-            found = read(self._said(one, where))
-            if found is not None or keyword not in OF_SUBJECT:
-                return found
+            found = _read(column(self._sessions, where), read)
         if keyword in OF_SUBJECT:
-            return OF_SUBJECT[keyword][1](subject.get(keyword, ""))
-        if keyword == "DataURL":
-            return self._address(own, scan.get(SCAN_ID, ""))
+            told = self._demographics[keyword]
+            who = [self._subjects.get(own) for own in column(self._sessions, "subject_ID")]
+            found = [v if v is not None or n is None else told[n] for v, n in zip(found, who, strict=True)]
         if keyword == "Collection":
-            # its own project, those that it is shared into, the one that lists it: those that are seen
-            found_in = [self._said(one, "project"), *sorted(one.shared), self._project]
-            return _several([name for name in found_in if name in self._seen])
-        label, dicom = self._said(one, "subject_label"), self._said(one, "dcmPatientId")
-        if keyword == "PatientID":
-            chosen = {Naming.SUBJECT: [label], Naming.DICOM: [dicom or label]}
-            return _several(chosen.get(self._naming, [label, dicom]))
-        return _several([label, dicom, self._said(one, "subject_ID")])
+            for n, shared in self._places.values():
+                found[n] = self._projects(n, shared)
+        if keyword in ("PatientID", "OtherPatientIDs"):
+            return self._patients(keyword)
+        return found
 
-    def _address(self, own: str, scan: str) -> str:
-        """Where XNAT keeps it: its own ID, which it also has where there is no UID."""
-        place = f"{self._base}/data/experiments/{quote(own, safe='')}"
-        return f"{place}/scans/{quote(scan, safe='')}" if scan else place
+    def _projects(self, row: int, shared: list[str]) -> Value:
+        """Its own project, those that it is shared into, the one that lists it; of those that are seen."""
+        key = self._sessions.key("project") or ""
+        found = [self._sessions.rows[row].get(key, ""), *sorted(shared), self._project]
+        return _several(name for name in found if name in self._seen)
+
+    def _patients(self, keyword: str) -> list[Value]:
+        names = [column(self._sessions, c) for c in ("subject_label", "dcmPatientId", "subject_ID")]
+        rows = zip(*names, strict=True)
+        if keyword == "OtherPatientIDs":
+            return [_several(row) for row in rows]
+        if self._naming is Naming.SUBJECT:
+            return [text(label) for label, _, _ in rows]
+        if self._naming is Naming.DICOM:
+            return [text(dicom or label) for label, dicom, _ in rows]
+        return [_several((label, dicom)) for label, dicom, _ in rows]
 
 
-def _several(values: list[str]) -> Value:
+def _grouped(found: Table) -> dict[str, tuple[int, list[str]]]:
+    """Session ID -> its row, and the projects that it is shared into: it comes in a row for each of them."""
+    held: dict[str, tuple[int, list[str]]] = {}
+    for n, (own, project) in enumerate(zip(column(found, "ID"), column(found, SHARED), strict=True)):
+        _, shared = held.setdefault(own, (n, []))
+        if project and project not in shared:
+            shared.append(project)
+    return dict(sorted(held.items()))
+
+
+def _read(values: list[str], read: Read) -> list[Value]:
+    """Values as they read in DICOM, each different one read once."""
+    known = {v: read(v) for v in set(values)}
+    return [known[v] for v in values]
+
+
+def _several(values: Iterable[str]) -> Value:
     """One text, or several where they differ."""
     found = tuple(dict.fromkeys(v for v in values if v))
     return text(found[0]) if len(found) == 1 else found or None
 
 
-def _order(own: str, scan: str) -> tuple[str, int, str]:
+def _quoted(name: str) -> str:
+    return name if name.isascii() and name.isalnum() else quote(name, safe="")
+
+
+def _order(key: tuple[str, str]) -> tuple[str, int, str]:
     """Scans by number where they have one."""
+    own, scan = key
     digits = scan.partition("-")[0]
     return own, int(digits) if digits.isdecimal() else 0, scan

@@ -22,12 +22,16 @@ Rows = Sequence[dict[str, str]]
 
 
 class _ResultSet(msgspec.Struct):
-    rows: list[dict[str, str | int | float | None]] = msgspec.field(name="Result")
+    rows: list[dict[str, str]] = msgspec.field(name="Result")
     total: str | int | None = msgspec.field(name="totalRecords", default=None)
 
 
 class _Reply(msgspec.Struct):
     found: _ResultSet = msgspec.field(name="ResultSet")
+
+
+_READER = msgspec.json.Decoder(_Reply)
+_LENIENT = msgspec.json.Decoder(dict[str, dict[str, Any]])
 
 
 @dataclass(slots=True)
@@ -78,10 +82,10 @@ def _from_json(body: bytes) -> Table:
     """Raises msgspec.DecodeError for what is not JSON, and Malformed for another shape."""
     text, notes = _decoded(body)
     try:
-        found = msgspec.json.decode(text, type=_Reply).found
-    except msgspec.ValidationError as error:
-        raise Malformed("it answered something that is not a table") from error
-    rows = [{k: v if isinstance(v, str) else _text(v) for k, v in row.items()} for row in found.rows]
+        found = _READER.decode(text).found
+    except msgspec.ValidationError:
+        found = _plain(text)
+    rows = found.rows
     if found.total is not None and str(found.total) != str(len(rows)):
         raise Malformed(f"it says {found.total} rows and sent {len(rows)}", "short_table")
     return Table(rows, notes)
@@ -105,5 +109,17 @@ def _decoded(body: bytes) -> tuple[str, list[str]]:
         return body.decode("latin-1"), ["latin-1"]
 
 
-def _text(value: Any) -> str:
+def _plain(text: str) -> _ResultSet:
+    """A table whose values are not all texts, as XNAT promises they are. Raises Malformed for no table."""
+    try:
+        told = _LENIENT.decode(text)["ResultSet"]
+        rows = [{k: _text(v) for k, v in row.items()} for row in told["Result"]]
+        return _ResultSet(rows, told.get("totalRecords"))
+    except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+        raise Malformed("it answered something that is not a table") from error
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict | list):
+        raise TypeError("a value of a table is neither text nor number")
     return "" if value is None else str(value)

@@ -114,11 +114,24 @@ def versions(python: Path, *packages: str) -> str:
 @contextlib.contextmanager
 def archives(servers: int, studies: int, latency: float) -> Iterator[list[str]]:
     """The addresses of synthetic QIDO-RS archives, served by a process of their own."""
-    script = ROOT / "tests" / "peers" / "qido.py"
     words = ["--servers", str(servers), "--studies", str(studies), "--latency", str(latency)]
-    with subprocess.Popen([str(PYTHON), str(script), *words], stdout=subprocess.PIPE, text=True) as process:
+    with _peer("qido.py", words) as told:
+        yield [f"http://127.0.0.1:{port}{told['root']}" for port in told["ports"]]
+
+
+@contextlib.contextmanager
+def xnat(latency: float) -> Iterator[str]:
+    """The address of an XNAT of 1,000 sessions of 10 scans, served by a process of its own."""
+    with _peer("xnat", ["--large", "--latency", str(latency)]) as told:
+        yield told["url"]
+
+
+@contextlib.contextmanager
+def _peer(script: str, words: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What a peer of the tests says of itself when it has started."""
+    line = [str(PYTHON), str(ROOT / "tests" / "peers" / script), *words]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         try:
-            told = json.loads(process.stdout.readline()) if process.stdout else {}
-            yield [f"http://127.0.0.1:{port}{told['root']}" for port in told["ports"]]
+            yield json.loads(process.stdout.readline()) if process.stdout else {}
         finally:
             process.kill()
