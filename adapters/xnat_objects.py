@@ -93,7 +93,6 @@ class Objects:
                 verify=self._http.network.ca_file or not self._http.network.insecure,
                 no_parse_model=not self._model,
                 default_timeout=(limits.connect, limits.idle),
-                pilot_timeout=limits.connect,
             )
         except requests.Timeout as error:
             raise TimedOut("xnatpy waited in vain for it") from error
