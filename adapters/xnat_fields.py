@@ -58,6 +58,7 @@ _SEX: Mapping[str, str | None] = {
 }  # fmt: skip
 
 OF_SESSION: Mapping[str, tuple[str, Read]] = {
+    "StudyKey": ("ID", text),
     "StudyInstanceUID": ("UID", text),
     "StudyDate": ("date", date),
     "StudyTime": ("time", time),
@@ -83,7 +84,7 @@ OF_SCAN: Mapping[str, tuple[str, Read]] = {
     "Manufacturer": (f"{SCAN}/scanner/manufacturer", text),
     "ManufacturerModelName": (f"{SCAN}/scanner/model", text),
 }
-MADE = ("Collection", "PatientID", "OtherPatientIDs", "DataURL")
+MADE = ("Collection", "PatientID", "OtherPatientIDs")
 
 _TEXT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.WILDCARD, Kind.CONTAINS})
 _EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF})
@@ -92,8 +93,10 @@ _STUDY: Mapping[str, frozenset[Kind]] = {
     "StudyInstanceUID": _EXACT,
     "StudyDate": frozenset({Kind.SINGLE, Kind.RANGE}),
     "AccessionNumber": _EXACT,
+    "StudyKey": _EXACT,
 }
 FILTERS = {
+    "StudyKey": "ID",
     "StudyInstanceUID": "UID",
     "AccessionNumber": "dcmAccessionNumber",
     "SeriesInstanceUID": f"{SCAN}/UID",
@@ -103,11 +106,10 @@ XNAT = Can(
     levels=frozenset({Level.STUDY, Level.SERIES}),
     matches=_STUDY,
     by_level={Level.STUDY: _STUDY, Level.SERIES: {**_STUDY, "SeriesInstanceUID": _EXACT}},
-    returns=frozenset({*OF_SESSION, *OF_SUBJECT, *OF_SCAN, *MADE}),
+    returns=frozenset({*OF_SESSION, *OF_SUBJECT, *OF_SCAN, *MADE, "SeriesKey", "DataURL"}),
     lists_all=True,
     any_text=Proof.NO,  # `%` and `,` mean something in a filter, and nothing says that they do not
     any_case_pn=Proof.NO,
-    own_level=frozenset(),
     cite="XNAT REST, filters of QueryOrganizerResource",
 )
 
@@ -132,6 +134,7 @@ class Wanted:
 
     of_session: tuple[str, ...]
     of_scan: tuple[str, ...]
+    own: tuple[str, ...]
     session: tuple[str, ...]
     subject: tuple[str, ...]
     scan: tuple[str, ...]
@@ -139,13 +142,13 @@ class Wanted:
     @property
     def fields(self) -> tuple[str, ...]:
         """The keywords of the records, in their order."""
-        return (*self.of_session, *self.of_scan, "DataURL")
+        return (*self.of_session, *self.of_scan, *self.own)
 
     @classmethod
     def of(cls, wanted: Sequence[str], level: Level) -> Wanted:
         """For the fields that are wanted back; what names an entity of the level always is."""
-        fields = _once(level.uid, *wanted)
-        of_session = [f for f in fields if f in OF_SESSION or f in OF_SUBJECT or f in MADE[:-1]]
+        fields = _once(level.uid, "StudyKey", *wanted)
+        of_session = [f for f in fields if f in OF_SESSION or f in OF_SUBJECT or f in MADE]
         of_scan = [f for f in fields if f in OF_SCAN]
         session = [OF_SESSION[f][0] for f in fields if f in OF_SESSION]
         if {"PatientID", "OtherPatientIDs"} & set(fields):
@@ -157,6 +160,7 @@ class Wanted:
         return cls(
             tuple(of_session),
             tuple(of_scan),
+            ("SeriesKey", "DataURL") if level is Level.SERIES else ("DataURL",),
             _once(*OWN, *session),
             _once("ID", *subject) if subject else (),
             _once("ID", SCAN_ID, *scan),

@@ -215,7 +215,7 @@ class _Maker:
             session = said.get(own)
             if session is not None and scan:
                 place = f"{self._address}{_quoted(own)}/scans/{_quoted(scan)}"
-                rows[own, scan] = (*session, *row, place)
+                rows[own, scan] = (*session, *row, f"{own}/{scan}", place)
             elif scan:
                 bad += 1
         ordered = sorted(rows, key=_order)

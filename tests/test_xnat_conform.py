@@ -24,7 +24,7 @@ from broker.errors import (
 )
 from broker.setup.credentials import Login, Secret
 
-SITE = fixture_site(split=False)  # of two sessions with one UID the suite could not tell which is which
+SITE = fixture_site(split=False)  # two sessions of one UID are one study, and the suite counts records
 PASSWORD = "pass:wörd"
 
 

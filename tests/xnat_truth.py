@@ -11,10 +11,8 @@ from peers.xnat.model import Scan, Session, Site
 from catalog.keywords import Level
 
 Record = dict[str, Any]
-NAMES = {
-    Level.STUDY: ("StudyInstanceUID", "StudyDate", "PatientID"),
-    Level.SERIES: ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "SeriesDescription"),
-}
+NAMES = {Level.STUDY: ("StudyKey",), Level.SERIES: ("SeriesKey",)}
+"""What tells records apart: two sessions may have one UID, or none."""
 _SEX = {"male": "M", "M": "M", "female": "F", "F": "F", "other": "O"}
 
 
@@ -22,7 +20,7 @@ def records(site: Site, user: str | None = None) -> Mapping[Level, list[Record]]
     """The studies and series that a user, or a guest, may see."""
     known = {p.id for p in site.readable(user)}
     studies = [(of_session(s, known), s.scans) for s in site.visible(user)]
-    series = [study | of_scan(each) for study, scans in studies for each in scans]
+    series = [study | of_scan(each, study["StudyKey"]) for study, scans in studies for each in scans]
     return {Level.STUDY: [study for study, _ in studies], Level.SERIES: series}
 
 
@@ -32,6 +30,7 @@ def of_session(s: Session, known: set[str]) -> Record:
     label = s.subject.label
     patient = (label, s.patient_id) if s.patient_id not in ("", label) else label
     return _filled(
+        StudyKey=s.id,
         StudyInstanceUID=s.uid,
         StudyDate=re.sub("-", "", s.date),
         StudyTime=re.sub(":", "", s.time),
@@ -46,9 +45,10 @@ def of_session(s: Session, known: set[str]) -> Record:
     )
 
 
-def of_scan(s: Scan) -> Record:
-    """A scan as a series."""
+def of_scan(s: Scan, session: str) -> Record:
+    """A scan of a session as a series."""
     return _filled(
+        SeriesKey=f"{session}/{s.id}",
         SeriesInstanceUID=s.uid,
         SeriesNumber=s.id if s.id.isdigit() else "",
         Modality=s.modality,
