@@ -19,6 +19,7 @@ from adapters.xnat_session import COOKIE, XnatSession
 from broker.errors import ArchiveError, Forbidden, Malformed, TimedOut, Unreachable
 
 T = TypeVar("T")
+PATIENCE = 1.0  # seconds that leaving waits for a call that is still under way; then its thread ends it alone
 log = logging.getLogger("broker.xnatpy")
 
 
@@ -54,15 +55,16 @@ class Objects:
         self._session.holders -= 1
         try:
             if pool is not None:
-                await asyncio.get_running_loop().run_in_executor(pool, self._disconnect)
-                pool.shutdown(wait=True)
+                ended = pool.submit(self._disconnect)
+                pool.shutdown(wait=False)
+                await asyncio.wait([asyncio.wrap_future(ended)], timeout=PATIENCE)
         finally:
             await self._session.close()
 
     async def __call__(self, work: Callable[[Any], T]) -> T:
         """What `work` makes of the connection. Raises what it raises, or ArchiveError.
 
-        Cancelled, it returns at once; a request that is under way ends in its own time.
+        Cancelled, it returns at once; a request that is under way ends in its own time, in its thread.
         """
         if self._pool is None:
             raise RuntimeError("use it inside `async with archive.objects() as objects`")

@@ -498,6 +498,23 @@ async def test_objects_of_a_guest_and_without_a_model() -> None:
         assert not server.asked("schemas")
 
 
+async def test_objects_can_be_left_while_xnatpy_waits() -> None:
+    async def use(server: XnatServer) -> None:
+        async with at(server, ALICE).objects(model=False) as objects, asyncio.timeout(0.5):
+            await objects(lambda xnat: xnat.get_json("/data/projects"))
+            server.latency = 2.5
+            await objects(lambda xnat: xnat.get_json("/data/projects"))
+
+    async with XnatServer(fixture_site()) as server:
+        before = Open.now()
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            await use(server)
+        assert time.monotonic() - start < 2.3
+        await asyncio.sleep(1.5)
+        assert not await left_behind(before)
+
+
 async def test_objects_whose_session_has_ended_say_so() -> None:
     async with XnatServer(fixture_site()) as server, at(server, ALICE).objects(model=False) as objects:
         assert len(await objects(lambda xnat: xnat.get_json("/data/projects")["ResultSet"]["Result"])) == 5
