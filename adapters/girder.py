@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from adapters.girder_tree import GirderTree
 from adapters.http import Http
-from adapters.items import ITEMS, Bounds, Walk
+from adapters.items import ITEMS, Bounds, Walk, capabilities
 from adapters.options import nothing_left, switch
 from broker.adapter import Ask, Page
 from broker.errors import BadConfig
@@ -46,7 +46,8 @@ class Girder:
         options = dict(archive.options)
         limits = Limits.of(archive.name, archive.limits)
         bounds = Bounds.of(archive.name, options)
-        can = searching(ITEMS) if switch(archive.name, options, "dicom_search", False) else ITEMS
+        can = capabilities(archive.name, options)
+        can = searching(can) if switch(archive.name, options, "dicom_search", False) else can
         network = Network.of(archive.name, archive.network)
         nothing_left(archive.name, options, "girder")
         who = login(archive.name, archive.auth, archive.url)

@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from adapters.ahead import in_order
-from adapters.options import number
+from adapters.options import number, switch
 from broker.adapter import Ask, Page, as_value
 from broker.errors import TooMuch
 from broker.matching import Value, compiled
@@ -39,6 +39,11 @@ ITEMS = Can(
     absent=(frozenset(OURS) - {"Collection", "SizeInMB", "DataURL"}) | COMPUTED,
     cite="collections are listed, and matched here",
 )
+
+
+def capabilities(name: str, options: dict[str, Any]) -> Can:
+    """What such an archive can, with its federation entry's word on being listed whole. Raises BadConfig."""
+    return replace(ITEMS, lists_all=switch(name, options, "lists_all", True))
 
 
 @dataclass(frozen=True, slots=True)

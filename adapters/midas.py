@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from adapters.http import Http
-from adapters.items import ITEMS, Bounds, Walk
+from adapters.items import ITEMS, Bounds, Walk, capabilities
 from adapters.midas_tree import MidasTree
 from adapters.options import nothing_left
 from broker.adapter import Ask, Page
@@ -20,14 +20,17 @@ from broker.setup.credentials import login
 from broker.setup.limits import Limits
 from broker.setup.network import Network
 from catalog.archives import Archive
+from catalog.capability import Can
 
 
 class Midas:
     """One MIDAS archive."""
 
-    def __init__(self, name: str, tree: MidasTree, bounds: Bounds | None = None, width: int = 4) -> None:
+    def __init__(
+        self, name: str, tree: MidasTree, can: Can = ITEMS, bounds: Bounds | None = None, width: int = 4
+    ) -> None:
         self.name = name
-        self.can = ITEMS
+        self.can = can
         self.via = "MIDAS Web API"
         self._tree = tree
         self._bounds = bounds or Bounds()
@@ -38,7 +41,7 @@ class Midas:
         """From a federation entry. Options: see `docs/federation.md`. Raises BadConfig."""
         options = dict(archive.options)
         limits = Limits.of(archive.name, archive.limits)
-        bounds = Bounds.of(archive.name, options)
+        can, bounds = capabilities(archive.name, options), Bounds.of(archive.name, options)
         network = Network.of(archive.name, archive.network)
         nothing_left(archive.name, options, "midas")
         who = login(archive.name, archive.auth, archive.url)
@@ -48,7 +51,7 @@ class Midas:
                 "write basic (e-mail address and API key), netrc or bearer (a token)"
             )
         http = Http(archive.url, {}, limits, network, private=who.kind != "none")
-        return cls(archive.name, MidasTree(http, who), bounds, limits.connections)
+        return cls(archive.name, MidasTree(http, who), can, bounds, limits.connections)
 
     def request(self, ask: Ask) -> str:
         """The address of the first question, after the log-in: which communities there are."""

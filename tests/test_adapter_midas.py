@@ -176,6 +176,14 @@ async def test_a_walk_has_bounds(options: dict[str, Any], reason: str) -> None:
     assert not told.ok
 
 
+async def test_an_archive_that_is_not_to_be_walked_whole_is_not() -> None:
+    async with MidasServer() as server:
+        told = report_of(await ask("series", "Modality=CT", at=[midas(server, lists_all=False)]), "midas")
+        assert told.status is Status.REFUSED
+        assert "Collection" in told.detail
+        assert not server.requests
+
+
 async def test_a_folder_in_itself_is_walked_once() -> None:
     async with MidasServer(loop=True) as server:
         answer = await ask("series", at=[midas(server)])
