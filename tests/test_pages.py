@@ -116,3 +116,20 @@ async def test_a_total_is_exact_or_at_least() -> None:
     assert (exact.total, exact.exact, exact.more, len(exact)) == (30, True, True, 10)
     least = await ask("studies", at=[Rows("a", WORLD[:30])], limit=10)
     assert (least.total, least.exact, least.more) == (10, False, True)
+
+
+async def test_no_side_of_a_collision_is_lost_between_pages() -> None:
+    """One archive that contradicts itself has several sides under one UID: each is shown once."""
+    rows = [
+        {"StudyInstanceUID": f"1.{n}", "PatientSex": sex, "StudyDescription": f"{sex}{n}"}
+        for n in range(5)
+        for sex in "MF"
+    ]
+    found = [await ask("studies", at=[Rows("a", rows)], order="StudyInstanceUID", limit=1)]
+    while found[-1].next:
+        after = found[-1].next
+        found.append(
+            await ask("studies", at=[Rows("a", rows)], order="StudyInstanceUID", limit=1, after=after)
+        )
+    shown = [e.first("StudyDescription") for page in found for e in page]
+    assert sorted(str(text) for text in shown) == sorted(row["StudyDescription"] for row in rows)

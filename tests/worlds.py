@@ -1,8 +1,8 @@
 """Made-up worlds with known truth: wrong merges and missed links, counted. `python tests/worlds.py`.
 
 People have studies; archives hold copies of them: true copies under the same UIDs, identifiers coerced, the
-PatientIDs of others used again, dummies, de-identified copies with new UIDs and shifted dates, and frauds: a
-known UID on another person's study.
+PatientIDs of others used again, dummies, de-identified copies with new UIDs and shifted dates, copies that
+kept their UIDs beyond the barrier, revisions, and frauds: a known UID on another person's study.
 """
 
 from __future__ import annotations
@@ -99,6 +99,10 @@ def _study(person: int, study: int, sex: str, born: str, start: int, chance: ran
         )
     if chance.random() < 0.3:
         rows.append(("public", (f"2.25.{study}", own, "", sex, "", "20000101"), False))
+    elif chance.random() < 0.1:  # the UID is kept, so that whoever joins them tells whose it is
+        rows.append(("public", (uid, own, "", sex, "", "20000101"), False))
+    if chance.random() < 0.05:  # revised under the same UID
+        rows.append(("hospital", (*hospital[:5], f"{day[:6]}16"), False))
     if chance.random() < 0.03:
         rows.append(("mirror", (f"1.2.{study + 40_000}", own, "", sex, born, day), False))
     if chance.random() < 0.03:
@@ -153,7 +157,7 @@ def score(records: list[Record], studies: Iterable[Entity]) -> Score:
     for group in groups.values():
         for one, other in combinations(group, 2):
             joined += 1
-            wrong += one.study != other.study
+            wrong += one.study != other.study or RULES.barred(one.archive, other.archive)
     missed = sum(slot[a.mark] != slot[b.mark] for a, b in _links(records))
     return Score(comb(len(records), 2), joined, wrong, missed)
 

@@ -52,7 +52,8 @@ class Order:
         shown = entity.values
         own = [_first(name, list(listed(shown.get(name)))) for name, _ in self.by]
         key = [entity.key] if isinstance(entity.key, str) else list(entity.key)
-        return (*own, ["", *key] if entity.uid is None else key, list(entity.archives))
+        side = [] if entity.whole is None else [_digest(entity)]
+        return (*own, ["", *key] if entity.uid is None else key, [*entity.archives, *side])
 
     def sorted(self, entities: Iterable[Entity]) -> list[Entity]:
         """The entities in this order."""
@@ -68,6 +69,11 @@ class Order:
     def _key(self, place: Place) -> tuple[Any, ...]:
         own = [_Turned(v) if down else _Straight(v) for (_, down), v in zip(self.by, place, strict=False)]
         return (*own, *place[len(self.by) :])
+
+
+def _digest(entity: Entity) -> str:
+    """What tells one side of a collision from another of the same archive, without saying anything."""
+    return hashlib.sha256(repr([row for _, row in entity.sayings]).encode()).hexdigest()[:16]
 
 
 def _first(name: str, said: Sequence[str]) -> list[Any] | None:
