@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,12 +10,15 @@ from typing import Any
 import pytest
 from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import HOST, Orthanc
+from peers.scp import raw
 
 from adapters.dimse import STUDY_ROOT, Dimse
 from adapters.dimse_link import Peer
+from adapters.dimse_pdu import ABORTED, RJ
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
-from broker.errors import ArchiveError, Unreachable
+from broker.errors import ArchiveError, Forbidden, Limited, Malformed, TimedOut, Unreachable
+from broker.setup.limits import Limits
 from catalog.keywords import Level
 from fixtures.dicom import Holding, truth
 
@@ -47,25 +49,27 @@ class _Real(AdapterTests):
         yield Dimse("dimse", self.peer, self.can)
 
     def hanging(self) -> Any:
-        return self._mute()
+        return self._saying(None)
 
     def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
-        return [(Unreachable, self._at(Peer(HOST, 9)))]
+        return [
+            (Unreachable, self._at(Peer(HOST, 9))),
+            (Malformed, self._saying(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
+            (Unreachable, self._saying(ABORTED)),
+            (Forbidden, self._saying(bytes([RJ, 0, 0, 0, 0, 4, 0, 1, 1, 7]))),
+            (Limited, self._saying(bytes([RJ, 0, 0, 0, 0, 4, 0, 2, 3, 2]))),
+            (TimedOut, self._saying(None, Limits(connect=0.2))),
+        ]
 
     @asynccontextmanager
     async def _at(self, peer: Peer) -> AsyncIterator[Adapter]:
         yield Dimse("dimse", peer, CAN)
 
     @asynccontextmanager
-    async def _mute(self) -> AsyncIterator[Adapter]:
-        """Takes connections, and never says a word."""
-
-        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()
-            writer.close()
-
-        async with await asyncio.start_server(listen, HOST, 0) as server:
-            yield Dimse("dimse", Peer(HOST, server.sockets[0].getsockname()[1]), CAN)
+    async def _saying(self, said: bytes | None, limits: Limits | None = None) -> AsyncIterator[Adapter]:
+        """Takes connections, and answers a request with these bytes; or never says a word."""
+        async with raw(first=said) as (port, _):
+            yield Dimse("dimse", Peer(HOST, port, limits=limits or Limits()), CAN)
 
 
 class TestOrthanc(_Real):
