@@ -69,11 +69,10 @@ class Association:
     @classmethod
     async def opened(cls, peer: Peer) -> Association:
         """A new association. Raises ArchiveError."""
-        request = await _prepared(peer)
         reader, writer = await _connected(peer)
         made = cls(peer, reader, writer)
         try:
-            await made._associate(request)
+            await made._associate()
         except BaseException:
             made.abort()
             raise
@@ -107,8 +106,9 @@ class Association:
         number = self._send(self.negotiated.contexts[sop], lambda n: pdu.find_rq(sop, n), identifier)
         ended = False
         try:
-            async for batch in self._batches(number):
-                yield batch
+            async with contextlib.aclosing(self._batches(number)) as batches:
+                async for batch in batches:
+                    yield batch
             ended = True
         finally:
             if not ended:
@@ -138,8 +138,8 @@ class Association:
         finally:
             self._writer.transport.abort()
 
-    async def _associate(self, request: bytes) -> None:
-        self._writer.write(request)
+    async def _associate(self) -> None:
+        self._writer.write(pdu.associate(self._peer.calling, self._peer.called, self._peer.root))
         self._since = time.monotonic()
         while (found := self._inbox.pdu()) is None:
             await self._more(self._peer.limits.connect)
@@ -241,12 +241,6 @@ def _at_once(writer: asyncio.StreamWriter) -> None:
 
 
 _QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)
-
-
-async def _prepared(peer: Peer) -> bytes:
-    """The request for an association."""
-    await asyncio.shield(asyncio.wrap_future(pdu.loaded()))
-    return pdu.associate(peer.calling, peer.called, peer.root)
 
 
 async def _connected(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -1,15 +1,13 @@
 """The DICOM upper layer and DIMSE as bytes (PS3.8 9.3, PS3.7 9.3), without any I/O.
 
-pynetdicom writes and reads what opens an association. What comes once a record is read here.
+The tests hold every one of them to pynetdicom. It is not used here: it opens an association in threads that
+cannot be woken, and takes a third of a second to load.
 """
 
 from __future__ import annotations
 
-import functools
 import struct
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from adapters.dimse_elements import elements, packed, written
@@ -67,92 +65,72 @@ class Reply:
     offending: tuple[str, ...] = ()
 
 
-@functools.cache
-def loaded() -> Future[None]:
-    """pynetdicom, being loaded in a thread that ends with it: it takes a third of a second, once."""
-    future: Future[None] = Future()
-
-    def load() -> None:
-        try:
-            import pynetdicom.pdu  # noqa: F401 - for those who come later
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=load, name="dimse-loads", daemon=True).start()
-    return future
-
-
-@functools.lru_cache(maxsize=64)
 def associate(calling: str, called: str, root: str) -> bytes:
-    """An A-ASSOCIATE-RQ for C-ECHO and C-FIND, asking for relational queries (PS3.4 C.5.2.1)."""
-    from pynetdicom import pdu_primitives as p
-    from pynetdicom.pdu import A_ASSOCIATE_RQ
-    from pynetdicom.presentation import build_context
-
-    asked = p.A_ASSOCIATE()
-    asked.application_context_name = APPLICATION
-    asked.calling_ae_title, asked.called_ae_title = calling, called
-    contexts = [build_context(sop, IMPLICIT) for sop in (VERIFICATION, FIND[root])]
-    for number, context in enumerate(contexts):
-        context.context_id = 2 * number + 1
-    asked.presentation_context_definition_list = contexts
-    longest, who, version = (
-        p.MaximumLengthNotification(),
-        p.ImplementationClassUIDNotification(),
-        p.ImplementationVersionNameNotification(),
+    """An A-ASSOCIATE-RQ (PS3.8 9.3.2) for C-ECHO and C-FIND, with relational queries (PS3.4 C.5.2.1)."""
+    names = [title.encode("ascii").ljust(16) for title in (called, calling)]
+    contexts = [
+        _item(0x20, bytes([number, 0, 0, 0]) + _item(0x30, sop.encode()) + _item(0x40, IMPLICIT.encode()))
+        for number, sop in ((1, VERIFICATION), (3, FIND[root]))
+    ]
+    find = FIND[root].encode()
+    about = (
+        _item(0x51, struct.pack(">I", MAX_PDU)) + _item(0x52, OURS.encode()) + _item(0x55, b"IMAGING_BROKER")
     )
-    longest.maximum_length_received = MAX_PDU
-    who.implementation_class_uid = OURS
-    version.implementation_version_name = "IMAGING_BROKER"
-    extended = p.SOPClassExtendedNegotiation()
-    extended.sop_class_uid = FIND[root]
-    extended.service_class_application_information = b"\x01\x01"
-    asked.user_information = [longest, who, version, extended]
-    sent = A_ASSOCIATE_RQ()
-    sent.from_primitive(asked)
-    return bytes(sent.encode())
+    about += _item(0x56, struct.pack(">H", len(find)) + find + b"\x01\x01")
+    items = [_item(0x10, APPLICATION.encode()), *contexts, _item(0x50, about)]
+    body = struct.pack(">HH16s16s32x", 1, 0, *names) + b"".join(items)
+    return struct.pack(">BBI", 1, 0, len(body)) + body
 
 
 def accepted(pdu: bytes, root: str) -> Negotiated:
-    """What an A-ASSOCIATE-AC agrees to. Raises RefusedByArchive where C-FIND is not in it, and Malformed."""
+    """What an A-ASSOCIATE-AC (PS3.8 9.3.3) agrees to.
+
+    Raises RefusedByArchive where C-FIND is not in it, and Malformed.
+    """
     if len(pdu) < FIXED:
         raise Malformed("its answer to the association request is cut short", "bad_protocol")
-    try:
-        found = _accepted(pdu, FIND[root])
-    except Exception as error:  # pynetdicom raises whatever a stranger's bytes lead to
-        raise Malformed("its answer to the association request cannot be read", "bad_protocol") from error
-    if FIND[root] not in found.contexts:
+    contexts: dict[str, int] = {}
+    about: list[tuple[int, bytes]] = []
+    for kind, raw in _items(pdu[FIXED:]):
+        sop = {1: VERIFICATION, 3: FIND[root]}.get(raw[0]) if kind == 0x21 and len(raw) >= 4 else None
+        if sop is not None and raw[2] == 0 and (0x40, IMPLICIT.encode()) in _items(raw[4:]):
+            contexts[sop] = raw[0]
+        elif kind == 0x50:
+            about += _items(raw)
+    if FIND[root] not in contexts:
         raise RefusedByArchive(f"it does not offer C-FIND at {root.capitalize()} Root", "not_supported")
-    return found
+    return _negotiated(contexts, about, FIND[root].encode())
 
 
-def _accepted(pdu: bytes, sop: str) -> Negotiated:
-    from pynetdicom.pdu import A_ASSOCIATE_AC
-    from pynetdicom.pdu_items import UserInformationItem
-
-    reply = A_ASSOCIATE_AC()
-    reply.decode(pdu)
-    by_number = {1: VERIFICATION, 3: sop}
-    contexts = {
-        by_number[c.presentation_context_id]: int(c.presentation_context_id)
-        for c in reply.presentation_context
-        if c.result == 0 and c.presentation_context_id in by_number
-    }
-    about = next((i for i in reply.variable_items if isinstance(i, UserInformationItem)), None)
-    if about is None:
-        return Negotiated(contexts)
-    extended = b"".join(
-        i.service_class_application_information or b"" for i in about.ext_neg or [] if i.sop_class_uid == sop
-    )
+def _negotiated(contexts: Mapping[str, int], about: list[tuple[int, bytes]], sop: bytes) -> Negotiated:
+    """The user information of an A-ASSOCIATE-AC (PS3.8 annex D, PS3.7 annex D.3)."""
+    told = dict(about)
+    lengths = [(raw, 2 + int.from_bytes(raw[:2], "big")) for kind, raw in about if kind == 0x56]
+    extended = next((raw[end:] for raw, end in lengths if raw[2:end].rstrip(b"\0 ") == sop), b"")
     return Negotiated(
         contexts,
         relational=extended[:1] == b"\x01",
         combined=extended[1:2] == b"\x01",
-        implementation=str(about.implementation_version_name or ""),
-        largest=_bounded(about.maximum_length or 0),
+        implementation="".join(c for c in told.get(0x55, b"").decode("latin-1") if c.isprintable()).strip(),
+        largest=_bounded(int.from_bytes(told.get(0x51, b"")[:4], "big")),
     )
+
+
+def _item(kind: int, raw: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(raw)) + raw
+
+
+def _items(raw: bytes) -> list[tuple[int, bytes]]:
+    """Type and value of every item; a transfer syntax may be padded, as some do. Raises Malformed."""
+    found, at = [], 0
+    while at < len(raw):
+        end = at + 4 + int.from_bytes(raw[at + 2 : at + 4], "big")
+        if at + 4 > len(raw) or end > len(raw):
+            raise Malformed("an item of its answer is cut short", "bad_protocol")
+        value = raw[at + 4 : end]
+        found.append((raw[at], value.rstrip(b"\0 ") if raw[at] == 0x40 else value))
+        at = end
+    return found
 
 
 def _bounded(told: int) -> int:

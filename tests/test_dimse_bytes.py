@@ -13,8 +13,11 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
+from pydicom.uid import UID
 from pynetdicom import dimse_messages
 from pynetdicom import pdu as theirs
+from pynetdicom import pdu_primitives as primitives
+from pynetdicom.presentation import PresentationContext
 
 from adapters import dimse_pdu as pdu
 from adapters.dimse_elements import elements
@@ -178,6 +181,41 @@ def test_the_association_request_is_what_pynetdicom_reads() -> None:
     offered = {c.abstract_syntax: c.transfer_syntax for c in asked.presentation_context_definition_list}
     assert offered == {pdu.VERIFICATION: [pdu.IMPLICIT], pdu.FIND["study"]: [pdu.IMPLICIT]}
     assert asked.maximum_length_received == pdu.MAX_PDU
+
+
+@pytest.mark.parametrize(
+    ("extended", "relational", "combined"),
+    [(b"\x01\x01\x01", True, True), (b"\x00\x01", False, True), (b"", False, False)],
+)
+def test_the_answer_of_pynetdicom_is_read(extended: bytes, relational: bool, combined: bool) -> None:
+    find = pdu.FIND["study"]
+    asked = theirs.A_ASSOCIATE_RQ()
+    asked.decode(pdu.associate("US", "THEM", "study"))
+    answered: Any = asked.to_primitive()
+    results = [_context(n, sop) for n, sop in ((1, pdu.VERIFICATION), (3, find))]
+    answered.presentation_context_definition_results_list = results
+    longest, who = primitives.MaximumLengthNotification(), primitives.ImplementationClassUIDNotification()
+    version = primitives.ImplementationVersionNameNotification()
+    longest.maximum_length_received, who.implementation_class_uid = 30000, UID("1.2.3")
+    version.implementation_version_name = "THEIRS_1"
+    answered.user_information, answered.result = [longest, who, version], 0
+    if extended:
+        negotiated = primitives.SOPClassExtendedNegotiation()
+        negotiated.sop_class_uid, negotiated.service_class_application_information = UID(find), extended
+        answered.user_information.append(negotiated)
+    sent = theirs.A_ASSOCIATE_AC()
+    sent.from_primitive(answered)
+    found = pdu.accepted(sent.encode(), "study")
+    assert found.contexts == {pdu.VERIFICATION: 1, find: 3}
+    assert (found.relational, found.combined) == (relational, combined)
+    assert (found.implementation, found.largest) == ("THEIRS_1", 30000)
+
+
+def _context(number: int, sop: str) -> PresentationContext:
+    made = PresentationContext()
+    made.context_id, made.abstract_syntax = number, UID(sop)
+    made.transfer_syntax, made.result = [UID(pdu.IMPLICIT)], 0
+    return made
 
 
 def test_requests_are_what_pynetdicom_reads() -> None:

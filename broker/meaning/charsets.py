@@ -26,6 +26,7 @@ _ESCAPES = {
     b"\x1b-M": "ISO 2022 IR 148",
     b"\x1b-T": "ISO 2022 IR 166",
 }
+_PLAIN: dict[tuple[str, ...], str] = {("ISO_IR 192",): "utf-8", ("ISO_IR 100",): "latin-1"}
 _MISREAD = re.compile(r"[\xc2-\xf4][\x80-\xbf]")
 
 
@@ -46,12 +47,14 @@ def decoded(raw: bytes, charset: Sequence[str] = ()) -> tuple[str, bool]:
 
 
 def _by_label(raw: bytes, charset: Sequence[str]) -> str:
-    from pydicom.charset import convert_encodings, decode_bytes
-
     if raw.isascii() and b"\x1b" not in raw:
         return raw.decode("ascii")
     if not any(charset) and b"\x1b" not in raw:
         return raw.decode("ascii")
+    if tuple(charset) in _PLAIN and b"\x1b" not in raw:
+        return raw.decode(_PLAIN[tuple(charset)])  # without pydicom, which takes a while to load
+    from pydicom.charset import convert_encodings, decode_bytes
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
