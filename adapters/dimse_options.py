@@ -71,6 +71,8 @@ def _address(archive: Archive) -> tuple[str, int]:
         raise BadConfig(
             f"archive {archive.name}: dimse has no auth; a client certificate stands in options.client_cert"
         )
+    if archive.network:
+        raise BadConfig(f"archive {archive.name}: dimse has its certificates in options; network is for HTTP")
     parts = urlsplit(archive.url)
     try:
         port = parts.port

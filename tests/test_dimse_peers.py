@@ -250,6 +250,7 @@ async def test_tls_with_a_certificate_of_ours_and_without(certificates: Path) ->
         (Archive("pacs", "dimse", url="dimse://127.0.0.1:99999"), "dimse://HOST:PORT"),
         (Archive("pacs", "dimse", url="dimse://127.0.0.1:104", auth={"kind": "basic"}), "auth"),
         (Archive("pacs", "dimse", url="dimse://127.0.0.1:104", limits={"idle": -1}), "limits.idle"),
+        (Archive("pacs", "dimse", url="dimse://127.0.0.1:104", network={"insecure": True}), "network"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_asked(entry_: Archive, text: str) -> None:
