@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
 
 from broker.errors import ArchiveError
@@ -84,13 +85,19 @@ class Worker(Generic[C]):
             raise ours from error
 
     async def close(self) -> None:
-        """Interrupt, close, end the thread.
+        """Interrupt, close, end the thread, whether or not anybody waits for that.
 
-        DuckDB forgets an interruption that comes just before a statement begins, hence more than one.
+        A thread of its own interrupts: whoever closes may be cancelled once more, as at Ctrl-C.
         """
         self._stop.set()
         ended = self._pool.submit(self._end)
         self._pool.shutdown(wait=False)
+        if not ended.done():
+            threading.Thread(target=self._interrupt, args=(ended,), name="interrupt", daemon=True).start()
+        await asyncio.shield(asyncio.wrap_future(ended))
+
+    def _interrupt(self, ended: Future[None]) -> None:
+        """DuckDB forgets an interruption that comes just before a statement begins, hence more than one."""
         while not ended.done():
             db = self._db
             if db is not None:
@@ -99,7 +106,7 @@ class Worker(Generic[C]):
                 except Exception as error:  # it may have closed just now
                     if self._translated(error) is None:
                         raise
-            await asyncio.sleep(0.002)
+            time.sleep(0.002)
 
     def _end(self) -> None:
         db, self._db = self._db, None
