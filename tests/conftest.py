@@ -14,6 +14,7 @@ from asking import need, need_orthanc
 from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import Orthanc
 
+from adapters import dicomweb
 from broker import api
 from broker.pauses import Pauses
 from broker.planning.trust import Distrust
@@ -81,6 +82,7 @@ def _fresh_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test inherits what an archive of another test did."""
     monkeypatch.setattr(api, "DISTRUST", Distrust())
     Pauses().file.unlink(missing_ok=True)
+    dicomweb._HABITS.clear()
 
 
 @pytest.fixture(scope="session")

@@ -333,7 +333,12 @@ class PromisesNonsense(Exact):
 
 
 class FailsOnWhatItDoesNotKnow(Exact):
-    """Cannot be asked back an attribute that it does not know."""
+    """Says that it returns whatever it is asked for, and fails at what it does not know."""
+
+    def __init__(self, can: Can = CAN, behave: str = "") -> None:
+        from dataclasses import replace
+
+        super().__init__(replace(can, returns=None), behave)
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         if "EchoTime" in ask.fields:

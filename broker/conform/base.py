@@ -44,6 +44,9 @@ class Base:
     names: Mapping[Level, tuple[str, ...]] = {}
     """Level -> keywords that tell one record from another, where that is not the UID of the level."""
 
+    asked: frozenset[str] | None = None
+    """Keywords on which conditions are made; None: all. For archives that promise very many."""
+
     secrets: Sequence[str] = ()
     """Texts, as of credentials, that must never be seen."""
 
@@ -97,6 +100,10 @@ class Base:
         if not self.scans:
             pytest.skip("scans = False: it cannot be listed whole")
         return Ask(level, (), self.fields(can, level))
+
+    def asks(self, keyword: str) -> bool:
+        """Whether conditions are made on a keyword."""
+        return self.asked is None or keyword in self.asked
 
     def fields(self, can: Can, level: Level) -> tuple[str, ...]:
         """What may come back at a level, of what is known."""
