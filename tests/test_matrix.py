@@ -13,8 +13,9 @@ from broker.config import federation
 from broker.registry import adapters
 from catalog.checking import check
 from catalog.evidence import Basis, Confidence, Evidence, Source, Status
+from catalog.imports.kinds import KINDS
 from catalog.matrix import ROUTES, UnknownName
-from catalog.reading import data, shipped_matrix
+from catalog.reading import data, shipped_collections, shipped_matrix
 
 MATRIX = shipped_matrix()
 SURVEY = [r for r in MATRIX.rows if r.layer == "survey"]
@@ -112,6 +113,18 @@ def test_every_row_has_a_route_that_exists() -> None:
     for name, archive in known.items():
         if name in {r.id for r in MATRIX.rows} and archive.state != "embedded":
             assert archive.state == MATRIX.row(name).today.state, name
+
+
+def test_what_a_route_needs_is_there() -> None:
+    """An adapter for what is asked, a reader for what is imported, a record where only records are known."""
+    recorded = {c.archive for c in shipped_collections()}
+    for row in (r for r in MATRIX.rows if r.table == "archives" and r.route):
+        assert row.route is not None
+        assert set(row.route.importers) <= set(KINDS), row.id
+        if row.route.how == "collection record":
+            assert row.id in recorded, row.id
+        if row.route.how == "matrix only" and row.layer == "survey":
+            assert row.id not in recorded | set(federation().archives)
 
 
 def test_names_are_found_by_what_is_unique_in_them() -> None:

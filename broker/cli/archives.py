@@ -69,6 +69,7 @@ def _table(rows: list[Row], archives: Mapping[str, Archive], spoken: list[str]) 
     for row in rows:
         a = archives.get(row.id)
         state, as_of = (a.state, a.as_of) if a else (row.today.state, row.today.as_of)
+        as_of = as_of or ("" if state == "unknown" else "undated")
         about = row.title + (f": {a.note}" if a and a.note else "")
         cells = ("*" if a and a.asked else "", row.id, _how(row), _by(row, a, spoken), state, as_of, about)
         made.add_row(*printing.cells(*cells))
