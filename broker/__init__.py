@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from broker.follow import Changed as Changed
     from broker.follow import Following as Following
     from broker.joining.entity import Entity as Entity
+    from broker.manifests.making import manifest as manifest
     from broker.merge import Change as Change
     from broker.query import Query as Query
     from broker.report import Report as Report
@@ -66,6 +67,7 @@ _HOME = {
     "count_async": "counting",
     "explain": "api",
     "following": "api",
+    "manifest": "manifests.making",
     "search": "api",
     "search_async": "api",
 }

@@ -64,6 +64,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         "broker.counting",
         "broker.answer",
         "broker.cohorts.cohort",
+        "broker.manifests.making",
         "broker.answering.counts",
     ],
 )

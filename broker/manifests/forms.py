@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from broker.errors import BadQuery
 from broker.manifests import items as have
 from broker.manifests.items import Copy, Item
+from broker.manifests.summary import Summary, summary
 from broker.safe import cell, line
 from catalog.keywords import Level
 
@@ -31,6 +32,11 @@ class Manifest:
     text: str = ""
     taken: list[tuple[Item, Copy]] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def summary(self) -> Summary:
+        """Sizes, licences and archives of what it holds."""
+        return summary(self.taken)
 
 
 @dataclass(frozen=True, slots=True)
