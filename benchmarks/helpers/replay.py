@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import multiprocessing
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,8 +47,13 @@ def record(number: int) -> Dataset:
 @contextmanager
 def replaying(count: int) -> Iterator[int]:
     """The port of a server with so many studies."""
+    import pynetdicom.pdu  # noqa: F401 - not in the first association
+
     listening = socket.create_server((HOST, 0))
-    running = multiprocessing.get_context("fork").Process(target=_serve, args=(listening, count), daemon=True)
+    answers = _answers(count)
+    running = multiprocessing.get_context("fork").Process(
+        target=_serve, args=(listening, answers), daemon=True
+    )
     running.start()
     port = listening.getsockname()[1]
     listening.close()
@@ -60,22 +64,22 @@ def replaying(count: int) -> Iterator[int]:
         running.join()
 
 
-def _serve(listening: socket.socket, count: int) -> None:
+def _answers(count: int) -> Mapping[int, bytes]:
+    """The whole answer, for each presentation context that a client may use."""
     pending, last = _command(0xFF00, 1), _command(0, 0x0101)
     parts = [part for n in range(count) for part in ((pending, 3), (_encoded(record(n)), 2))] + [(last, 3)]
+    return {n: b"".join(_pdu(raw, control, n) for raw, control in parts) for n in (1, 3)}
 
-    @functools.cache
-    def answer(context: int) -> bytes:
-        return b"".join(_pdu(raw, control, context) for raw, control in parts)
 
+def _serve(listening: socket.socket, answers: Mapping[int, bytes]) -> None:
     while True:
         connection, _ = listening.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection:
-            _talk(connection, answer)
+            _talk(connection, answers)
 
 
-def _talk(connection: socket.socket, answer: Callable[[int], bytes]) -> None:
+def _talk(connection: socket.socket, answers: Mapping[int, bytes]) -> None:
     """An association of one question, and its release."""
     connection.sendall(_accept(_read(connection)))
     while True:
@@ -86,7 +90,7 @@ def _talk(connection: socket.socket, answer: Callable[[int], bytes]) -> None:
             connection.sendall(bytes([6, 0, 0, 0, 0, 4, 0, 0, 0, 0]))
             return
         if not pdu[11] & 1 and pdu[11] & 2:  # the end of the identifier
-            connection.sendall(answer(pdu[10]))
+            connection.sendall(answers[pdu[10]])
 
 
 def _read(connection: socket.socket) -> bytes:
