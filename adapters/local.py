@@ -14,6 +14,7 @@ from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault, Unreachable
 from broker.matching import Value
 from broker.meaning.values import KEEPS_BACKSLASH
+from broker.setup.credentials import login
 from catalog.archives import Archive
 from catalog.capability import Can
 from catalog.keywords import Level, keyword
@@ -42,7 +43,9 @@ class Local:
         if unknown:
             raise BadConfig(f"archive {archive.name}: unknown option {min(unknown)!r} for local")
         place = str(archive.options.get("catalog") or usual())
-        return cls(archive.name, store(place), str(archive.options.get("holdings", "")))
+        entry = login(archive.name, archive.auth)
+        password = entry.secret.reveal() if entry.secret else None
+        return cls(archive.name, store(place, password), str(archive.options.get("holdings", "")))
 
     def _look(self) -> Can:
         """What the holdings permit. A store that cannot be read may be asked anything: then `find` fails."""

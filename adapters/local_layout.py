@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapters.sql import DUCKDB, Dialect
+from adapters.sql import DUCKDB, Dialect, escaped
 from adapters.sql_levels import EVERY, Layout
 from broker.meaning.values import folded
 from catalog.capability import Can, Kind
@@ -27,17 +27,20 @@ FOLDED = (
     "CREATE TEMP MACRO folded(x) AS CASE WHEN strlen(x) = length(x) THEN lower(x) "
     "ELSE replace(replace(lower(replace(x, 'İ', 'i̇')), 'ß', 'ss'), 'ς', 'σ') END"
 )
+# the store keeps no empty text, and only columns whose values can all be read are asked there
+_KEPT = ("{} IS NULL", True)
 DIALECTS = {
     "duckdb": Dialect(
-        DUCKDB.number, DUCKDB.age, "contains(folded({}), ?)", "folded({})", DUCKDB.every, folded
+        DUCKDB.number, DUCKDB.age, "contains(folded({}), ?)", "folded({})", DUCKDB.every, folded, *_KEPT
     ),
     "postgres": Dialect(
         "read_number({})",
         "coalesce({} ~ '^ *[0-9]{{3}}[DWMY] *$', false)",
-        "folded({}) LIKE '%' || like_literal(?) || '%' ESCAPE '!'",
+        "folded({}) LIKE ? ESCAPE '!'",
         "folded({})",
         EVERY,
-        folded,
+        lambda text: f"%{escaped(folded(text))}%",
+        *_KEPT,
     ),
 }
 PATIENT = ("Collection", "IssuerOfPatientID", "PatientID")
@@ -111,7 +114,7 @@ def _counts(held: Held) -> Mapping[Level, Mapping[str, str]]:
         study["ModalitiesInStudy"] = 'string_agg(DISTINCT "Modality", \'\\\' ORDER BY "Modality")'
     images = held.columns.get("NumberOfSeriesRelatedInstances")
     if images and images.filled:
-        total = 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)'
+        total = 'CAST(CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS NUMERIC)) AS BIGINT) AS VARCHAR)'
         study["NumberOfStudyRelatedInstances"] = patient["NumberOfPatientRelatedInstances"] = total
     found = {Level.SERIES: {}, Level.STUDY: study, Level.PATIENT: patient}
     return {

@@ -28,6 +28,8 @@ class Dialect:
     lower     in lower case, for names
     every     every value of a group: one where they agree, else all of them with backslashes between
     prepared  what is done with the text that `contains` looks for
+    empty     whether it has no value
+    readable  every value that there is can be read as its VR says, so that only what is empty is unknown
     """
 
     number: str
@@ -36,6 +38,8 @@ class Dialect:
     lower: str
     every: str
     prepared: Callable[[str], str]
+    empty: str = "coalesce({}, '') = ''"
+    readable: bool = False
 
 
 DUCKDB = Dialect(
@@ -66,11 +70,13 @@ def _or_unknown(c: Condition, dialect: Dialect) -> Clause:
 def unknown(c: Condition, dialect: Dialect = DUCKDB) -> str:
     """Where no value can judge a condition: there is none, or none that `broker.meaning.values` reads."""
     column = f'"{c.keyword}"'
+    if dialect.readable:
+        return f"({dialect.empty.format(column)})"
     if c.key.vr in NUMERIC:
         return f"({dialect.number.format(column)} IS NULL)"
     if c.key.vr == "AS":
         return f"(NOT {dialect.age.format(column)})"
-    return f"(coalesce({column}, '') = '')"
+    return f"({dialect.empty.format(column)})"
 
 
 def clause(c: Condition, dialect: Dialect = DUCKDB) -> Clause:
@@ -114,7 +120,7 @@ def _range(column: str, vr: str, m: Match, dialect: Dialect) -> Clause:  # noqa:
 
 
 def _empty(column: str, vr: str, m: Match, dialect: Dialect) -> Clause:  # noqa: ARG001
-    return f"coalesce({column}, '') = ''", []
+    return dialect.empty.format(column), []
 
 
 _FORMS: dict[Kind, Callable[[str, str, Match, Dialect], Clause]] = {

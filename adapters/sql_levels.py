@@ -79,10 +79,11 @@ def _doubts(ask: Ask, doubtful: list[Condition], layout: Layout) -> sql.Clause:
         columns = ", ".join(f"{e} AS u{i}" for i, e in enumerate(empty))
         # first what is cheap: hardly any row is left for the conditions themselves
         alone = doubtful if len(doubtful) == 1 else []
-        rest = [c for c in ask.conditions if c not in alone]
-        text, values = sql.where(rest, True, layout.dialect)
+        certain, values = sql.where((c for c in ask.conditions if c not in doubtful), False, layout.dialect)
+        doubted, more = sql.where((c for c in doubtful if c not in alone), True, layout.dialect)
+        text = f"{certain} AND {doubted}"
         rows = layout.rows[ask.level]
-        return f"SELECT {columns} FROM {rows} WHERE ({' OR '.join(empty)}) AND {text}", values
+        return f"SELECT {columns} FROM {rows} WHERE ({' OR '.join(empty)}) AND {text}", values + more
     own = [" FILTER (WHERE hit)" if c.key.level > ask.level else "" for c in doubtful]
     columns = ", ".join(f"bool_and({e}){h} AS u{i}" for i, (e, h) in enumerate(zip(empty, own, strict=True)))
     rows, values = hits(Ask(ask.level, ask.conditions, unknown=True), layout)
@@ -125,8 +126,8 @@ def _coarse(c: Condition, level: Level, unknown: bool, layout: Layout) -> sql.Cl
     text, values = sql.clause(replace(c, matches=told), layout.dialect) if told else ("false", [])
     parts = [f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})"] if told else []
     if len(told) < len(c.matches):
-        filled = f"coalesce(\"{c.keyword}\", '') <> ''"
-        parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE {filled})")
+        empty = layout.dialect.empty.format(f'"{c.keyword}"')
+        parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE NOT ({empty}))")
     if unknown:
         judged = f"NOT {sql.unknown(c, layout.dialect)}"
         parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE {judged})")

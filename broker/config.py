@@ -51,7 +51,7 @@ def federation(path: str | Path | None = None) -> Federation:
     from broker.setup.federation import checked
 
     own, whole = checked(file, read(file))
-    catalog = holdings.catalog(file, whole.catalog.path)
+    catalog = holdings.catalog(file, whole.catalog.path, whole.catalog.url, whole.catalog.password)
     entries = holdings.with_holdings(entries, catalog)
     for name, entry in own.items():
         entries[name] = {**entries.get(name, {}), **entry}

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 from catalog.imports.rows import Rejected, Row, Values
-from catalog.keywords import Keyword, Level, UnknownKeyword, keyword
+from catalog.imports.words import Remembered
+from catalog.keywords import Level, UnknownKeyword, keyword
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 LONGEST, LARGEST = 65_536, 524_288  # characters of one value, of one row
@@ -32,7 +33,8 @@ class Preparing:
     """Makes rows ready, one after the other; knows every keyword that was said."""
 
     def __init__(self) -> None:
-        self.keywords: dict[str, Keyword] = {}
+        self.keywords: dict[str, None] = {}
+        self._values: dict[str, Remembered] = {}
         self._same: Counter[str] = Counter()
 
     def ready(self, row: Row) -> Ready | Rejected:
@@ -60,17 +62,21 @@ class Preparing:
         for name, value in said.items():
             if value is None:
                 continue
-            key = self.keywords.get(name)
-            if key is None:
-                key = keyword(name)
-                if key.name != name or key.sequence or key.vr == "SQ":
-                    raise ValueError(f"{name} cannot be kept: write a keyword of a single attribute")
-                self.keywords[name] = key
-            text = value if isinstance(value, str) else "\\".join(value)
-            bare = cleaned(text, key.vr)
+            known = self._values.get(name)
+            if known is None:
+                known = self._values[name] = self._known(name)
+            bare = known[value if isinstance(value, str) else "\\".join(value)]
             if bare:
                 found[name] = bare
+                self.keywords[name] = None
         return found
+
+    @staticmethod
+    def _known(name: str) -> Remembered:
+        key = keyword(name)
+        if key.name != name or key.sequence or key.vr == "SQ":
+            raise ValueError(f"{name} cannot be kept: write a keyword of a single attribute")
+        return Remembered(lambda text: cleaned(text, key.vr))
 
     def _key(self, level: Level, values: dict[str, str]) -> str:
         own = _names(level, values)
@@ -87,7 +93,7 @@ class Preparing:
         whom, when = values.get("PatientID"), values.get("StudyDate") or values.get("SeriesDate")
         name = " | ".join((values.get("Collection", ""), whom, when)) if whom and when else key
         values["StudyKey"] = DERIVED + name
-        self.keywords.setdefault("StudyKey", keyword("StudyKey"))
+        self.keywords["StudyKey"] = None
 
 
 def _digest(text: str) -> str:

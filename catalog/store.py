@@ -200,8 +200,12 @@ def usual() -> Path:
     return user_data_path("imaging-broker") / "catalog.duckdb"
 
 
-def store(place: str | Path) -> Store:
-    """The store at a path."""
+def store(place: str | Path, password: str | None = None) -> Store:
+    """The store at a path (DuckDB) or at a URL `postgresql://user@host/database`."""
+    if re.match(r"postgres(ql)?://", str(place)):
+        from catalog.store_postgres import PostgresStore
+
+        return PostgresStore(str(place), password)
     from catalog.store_duckdb import DuckStore
 
     return DuckStore(Path(place))

@@ -22,16 +22,12 @@ from catalog import store_sql as sql
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Corrupt, Missing, StoreFault
 from catalog.store import Held, Imported, Outcome, Source, named, table
-from catalog.store_taking import STAGED, Taking, spool
+from catalog.store_taking import ABOUT, SOURCES, STAGED, Taking, spool
 
 if TYPE_CHECKING:
     import duckdb
 
 PATIENCE = 10.0  # seconds to wait for another import
-_ABOUT = "SELECT name, about FROM archives ORDER BY name"
-_SOURCES = (
-    'SELECT archive, place, kind, version, sha256, imported_at, "rows", rejected FROM sources ORDER BY id'
-)
 
 
 class DuckStore:
@@ -55,7 +51,7 @@ class DuckStore:
         db = self.reader()
         try:
             with _faults(self.path):
-                return {name: Held.of(json.loads(told)) for name, told in db.execute(_ABOUT).fetchall()}
+                return {name: Held.of(json.loads(told)) for name, told in db.execute(ABOUT).fetchall()}
         finally:
             db.close()
 
@@ -66,7 +62,7 @@ class DuckStore:
         db = self.reader()
         try:
             with _faults(self.path):
-                rows = db.execute(_SOURCES).fetchall()
+                rows = db.execute(SOURCES).fetchall()
         finally:
             db.close()
         return [Imported(Source(*row[:5]), *row[5:]) for row in rows]
@@ -115,7 +111,7 @@ class DuckStore:
     def _move(self, part: Path) -> None:
         """The copy takes the file's place, once it is on the disk."""
         with _opened(part) as db:
-            told = dict(db.execute(_ABOUT).fetchall())
+            told = dict(db.execute(ABOUT).fetchall())
         _synced(part)
         part.replace(self.path)
         _synced(self.path.parent)

@@ -23,6 +23,10 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS sources (id INTEGER, archive TEXT, place TEXT, kind TEXT, version INTEGER, "
     'sha256 TEXT, imported_at TEXT, "rows" BIGINT, rejected BIGINT)',
 )
+ABOUT = "SELECT name, about FROM archives ORDER BY name"
+SOURCES = (
+    'SELECT archive, place, kind, version, sha256, imported_at, "rows", rejected FROM sources ORDER BY id'
+)
 STAGED = {"_n": "BIGINT", "_key": "UUID", "_level": "SMALLINT", "_line": "INTEGER", "_file": "TEXT"}
 OWN = "_key UUID, _level SMALLINT, _source INTEGER, _line INTEGER, _file TEXT, _also TEXT"
 

@@ -13,6 +13,7 @@ import pytest
 from asking import need, need_orthanc
 from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import Orthanc
+from peers.postgres import Postgres
 
 from adapters import dicomweb
 from broker import api
@@ -102,6 +103,14 @@ def packaged(held: tuple[Path, Truth]) -> Iterator[Orthanc]:
 def mended(held: tuple[Path, Truth]) -> Iterator[Orthanc]:
     """Archive B in an Orthanc that decodes what it is asked."""
     yield from _orthanc(held[0], "b", decode=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server."""
+    need(Postgres.missing())
+    with Postgres() as server:
+        yield server
 
 
 def _orthanc(folder: Path, name: str, decode: bool) -> Iterator[Orthanc]:

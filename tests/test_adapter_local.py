@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 import duckdb
 import pytest
+from peers.postgres import PASSWORD, Postgres
 from test_dicomweb_conform import records
 
 from adapters.local import Local
 from adapters.local_layout import FOLDED
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
-from broker.errors import ArchiveError, Malformed, ServerFault
+from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
 from broker.meaning import values
 from catalog.imports.rows import Row
 from catalog.keywords import Level
@@ -35,6 +37,12 @@ def whole() -> list[dict[str, Any]]:
 def filled(place: Path, rows: Sequence[Mapping[str, Any]], archive: str = "mine") -> Store:
     """A store that holds rows of series."""
     kept = store(place / "catalog.duckdb")
+    take(kept, rows, archive)
+    return kept
+
+
+def take(kept: Store, rows: Sequence[Mapping[str, Any]], archive: str = "mine") -> None:
+    """Import rows of series."""
     found = [
         Row(
             Level.SERIES,
@@ -43,7 +51,6 @@ def filled(place: Path, rows: Sequence[Mapping[str, Any]], archive: str = "mine"
         for row in rows
     ]
     kept.take(Source(archive, "test", "test", 1), found)
-    return kept
 
 
 class TestLocal(AdapterTests):
@@ -80,11 +87,75 @@ class TestLocal(AdapterTests):
         yield Local("mine", store(bad))
 
 
-def test_folding_in_sql_is_folding_here_for_every_character() -> None:
-    chars = [
-        c for n in range(1, 0x110000) if not 0xD800 <= n < 0xE000 and (c := chr(n)) == values.composed(c)
-    ]
+class TestPostgres(TestLocal):
+    """On PostgreSQL."""
+
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def _database(self, postgres: Postgres) -> None:
+        type(self).url = _filled_database(postgres)
+
+    @asynccontextmanager
+    async def archive(self) -> AsyncIterator[Adapter]:
+        made = Local("mine", store(self.url, PASSWORD))
+        made.pages = (7, 7)
+        yield made
+
+    def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
+        return [(ServerFault, self._nothing()), (Unreachable, self._dead())]
+
+    @asynccontextmanager
+    async def _nothing(self) -> AsyncIterator[Adapter]:
+        yield Local("other", store(self.url, PASSWORD))
+
+    @asynccontextmanager
+    async def _dead(self) -> AsyncIterator[Adapter]:
+        yield Local("mine", store("postgresql://x@127.0.0.1:9/none", "secret"))
+
+
+@functools.cache
+def _filled_database(postgres: Postgres) -> str:
+    url = postgres.database("conform")
+    take(store(url, PASSWORD), whole())
+    return url
+
+
+CHARACTERS = [
+    c for n in range(1, 0x110000) if not 0xD800 <= n < 0xE000 and (c := chr(n)) == values.composed(c)
+]
+
+
+def test_folding_in_duckdb_is_folding_here_for_every_character() -> None:
     with duckdb.connect() as db:
         db.execute(FOLDED)
-        told = db.execute("SELECT x, folded(x) FROM (SELECT unnest(?) AS x)", [chars]).fetchall()
+        told = db.execute("SELECT x, folded(x) FROM (SELECT unnest(?) AS x)", [CHARACTERS]).fetchall()
     assert [c for c, folded in told if folded != values.folded(c)] == []
+
+
+def test_folding_and_numbers_in_postgresql_are_those_here(postgres: Postgres) -> None:
+    import psycopg
+
+    numbers = [
+        "7",
+        "007",
+        "+7",
+        " 1.50 ",
+        "1e3",
+        ".5",
+        "5.",
+        "1,5",
+        "",
+        "x",
+        "NaN",
+        "1e9999",
+        "0x1",
+        "1 2",
+        "--1",
+    ]
+    with psycopg.connect(_filled_database(postgres), password=PASSWORD) as db:
+        db.execute("SET search_path TO imaging_broker")
+        told = db.execute("SELECT x, folded(x) FROM unnest(%s::text[]) AS x", [CHARACTERS]).fetchall()
+        read = db.execute("SELECT x, read_number(x) FROM unnest(%s::text[]) AS x", [numbers]).fetchall()
+    assert [c for c, folded in told if folded != values.folded(c)] == []
+    assert [(x, n) for x, n in read if n != values.number(x)] == []

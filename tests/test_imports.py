@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from holdings import Catalog, of
+from peers.postgres import PASSWORD, Postgres
 
 TABLE = """Subject,Scan date,Age (months),Sex,Modality,Image,Notes
 A1,3/14/2009,141,F,MRI,img1,x
@@ -149,3 +150,30 @@ def test_a_catalog_that_cannot_be_read_is_a_failed_archive(catalog: Catalog) -> 
     code, _, err = catalog.run("search", "series", "Modality=CT")
     assert (code, "cannot be read" in err) == (4, True)
     assert catalog.run("catalog", "list")[0] == 5
+
+
+def test_the_catalog_may_be_a_database(
+    catalog: Catalog, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATALOG_PASSWORD", PASSWORD)
+    kept = f'[catalog]\nurl = "{postgres.database("imports")}"\npassword = "env:CATALOG_PASSWORD"\n'
+    catalog.config.write_text(kept + "[archives.idc]\nasked = false\n")
+    table, mapping = catalog.write("t.csv", TABLE), catalog.write("t.toml", MAPPING)
+    words = ("--archive", "nhanes", "--mapping", str(mapping))
+    assert catalog.take(table, *words)[:2] == (0, f"nhanes: 3 new, 0 changed, 0 as before (csv: {table})\n")
+    assert of(catalog.search("series", "Modality=MR,PT", "StudyDate=2009-2010"), "SeriesKey") == [
+        "img1",
+        "img2",
+    ]
+    assert of(catalog.search("patients", "PatientSex=M"), "PatientID") == ["B2"]
+    assert "0 new, 0 changed, 3 as before" in catalog.take(table, *words)[1]
+    assert "nhanes: 3 series rows" in catalog.run("catalog", "list")[1]
+    assert catalog.run("catalog", "remove", "nhanes")[1] == "nhanes: 3 rows forgotten\n"
+    catalog.config.write_text(
+        '[catalog]\nurl = "postgresql://x@127.0.0.1:9/none"\n[archives.idc]\nasked = false\n'
+    )
+    code, _, err = catalog.run("search", "series", "Modality=MR")
+    assert (code, "the catalog none at 127.0.0.1 cannot be used" in err) == (4, True)
+    catalog.config.write_text('[catalog]\nurl = "postgresql://x:secret@127.0.0.1/none"\n')
+    code, _, err = catalog.run("catalog", "list")
+    assert (code, "secret" in err) == (5, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -12,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from peers.postgres import PASSWORD, Postgres
 
 from catalog.imports.rows import Rejected, Row
 from catalog.keywords import Level
-from catalog.problems import BadFile, Busy, Corrupt
+from catalog.problems import BadFile, Busy, Corrupt, Missing
 from catalog.store import Outcome, Source, Store, store, table
 
 FILE = Source("mine", "/file.csv", "csv", 1, "00")
@@ -31,18 +33,34 @@ def series(number: int, **said: str) -> Row:
 SOME = [series(n) for n in range(10)]
 
 
+NUMBERS = itertools.count()
+
+
 @pytest.fixture
-def kept(tmp_path: Path) -> Store:
-    """An empty store."""
+def duck(tmp_path: Path) -> Store:
+    """An empty store in a file."""
     return store(tmp_path / "catalog.duckdb")
+
+
+@pytest.fixture
+def postgresql(postgres: Postgres) -> Store:
+    """An empty store in a database."""
+    return store(postgres.database(f"store{next(NUMBERS)}"), PASSWORD)
+
+
+@pytest.fixture(params=["duck", "postgresql"])
+def kept(request: pytest.FixtureRequest) -> Store:
+    """An empty store of either kind."""
+    found: Store = request.getfixturevalue(request.param)
+    return found
 
 
 def rows(kept: Store, columns: str = "*", archive: str = "mine") -> list[tuple[object, ...]]:
     """What a reader sees."""
     db = kept.reader()
     try:
-        db.execute(f"SELECT {columns} FROM {table(archive)} ORDER BY {columns}")
-        return db.fetchmany(1_000_000)
+        db.execute(f"SELECT {columns} FROM {table(archive)}")
+        return sorted(db.fetchmany(1_000_000), key=repr)
     finally:
         db.close()
 
@@ -65,10 +83,10 @@ def test_what_is_imported_is_there_with_where_it_comes_from(kept: Store) -> None
     assert (source.source, source.rows, source.rejected) == (FILE, 10, 0)
 
 
-def test_the_same_again_changes_nothing(kept: Store, tmp_path: Path) -> None:
-    kept.take(FILE, SOME)
+def test_the_same_again_changes_nothing(duck: Store, tmp_path: Path) -> None:
+    duck.take(FILE, SOME)
     before = (tmp_path / "catalog.duckdb").stat()
-    assert counts(kept.take(FILE, SOME)) == (0, 0, 10)
+    assert counts(duck.take(FILE, SOME)) == (0, 0, 10)
     after = (tmp_path / "catalog.duckdb").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
@@ -141,17 +159,17 @@ def test_a_row_that_cannot_be_kept_is_named(kept: Store, bad: Row | Rejected, wh
         kept.take(OTHER, [bad])
 
 
-def test_an_error_in_the_middle_leaves_everything_as_it_was(kept: Store, tmp_path: Path) -> None:
-    kept.take(FILE, SOME)
-    before = rows(kept)
+def test_an_error_in_the_middle_leaves_everything_as_it_was(duck: Store, tmp_path: Path) -> None:
+    duck.take(FILE, SOME)
+    before = rows(duck)
 
     def broken() -> Iterator[Row]:
         yield series(50)
         raise BadFile("cut off")
 
     with pytest.raises(BadFile):
-        kept.take(OTHER, broken())
-    assert rows(kept) == before
+        duck.take(OTHER, broken())
+    assert rows(duck) == before
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".duckdb", ".json", ".lock"]
 
 
@@ -195,9 +213,9 @@ kept.take(OTHER, slow())
 
 
 @pytest.mark.parametrize("reading", [True, False])
-def test_a_killed_import_leaves_the_catalog_as_it_was(kept: Store, tmp_path: Path, reading: bool) -> None:
-    kept.take(FILE, SOME)
-    before = rows(kept)
+def test_a_killed_import_leaves_the_catalog_as_it_was(duck: Store, tmp_path: Path, reading: bool) -> None:
+    duck.take(FILE, SOME)
+    before = rows(duck)
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED.format(wait=reading), str(tmp_path / "catalog.duckdb")],
         stdout=subprocess.PIPE,
@@ -208,26 +226,29 @@ def test_a_killed_import_leaves_the_catalog_as_it_was(kept: Store, tmp_path: Pat
         assert child.stdout.readline() == b"half\n"
         child.send_signal(signal.SIGKILL)
     assert rows(store(tmp_path / "catalog.duckdb")) == before
-    assert counts(kept.take(OTHER, SOME)) == (0, 0, 10)
+    assert counts(duck.take(OTHER, SOME)) == (0, 0, 10)
     assert not list(tmp_path.glob("*.part*"))
 
 
 def _read(place: str, until: float, told: multiprocessing.Queue[tuple[int, set[int]]]) -> None:
-    kept, seen, count = store(Path(place)), set(), 0
+    kept, seen, count = store(place, PASSWORD), set(), 0
     while time.monotonic() < until:
         seen.add(len(rows(kept)))
         count += 1
     told.put((count, seen))
 
 
-def test_others_read_whole_states_while_imports_go_on(kept: Store, tmp_path: Path) -> None:
+def place_of(kept: Store) -> str:
+    """Where another process finds the store."""
+    return str(getattr(kept, "path", "") or getattr(kept, "url", ""))
+
+
+def test_others_read_whole_states_while_imports_go_on(kept: Store) -> None:
     kept.take(FILE, SOME)
     context = multiprocessing.get_context("spawn")
     told: multiprocessing.Queue[tuple[int, set[int]]] = context.Queue()
     until = time.monotonic() + 6
-    readers = [
-        context.Process(target=_read, args=(str(tmp_path / "catalog.duckdb"), until, told)) for _ in range(3)
-    ]
+    readers = [context.Process(target=_read, args=(place_of(kept), until, told)) for _ in range(3)]
     for reader in readers:
         reader.start()
     sizes, size = {10}, 10
@@ -243,6 +264,78 @@ def test_others_read_whole_states_while_imports_go_on(kept: Store, tmp_path: Pat
     assert any(len(seen) > 1 for _, seen in found)
 
 
+WRITING = """
+import sys, time
+from catalog.store import store
+from catalog.store_postgres import PostgresTaking
+from peers.postgres import PASSWORD
+from test_store import OTHER, series
+write = PostgresTaking.write
+def late(self, *args):
+    write(self, *args)
+    print("half", flush=True)
+    time.sleep(60)
+PostgresTaking.write = late
+store(sys.argv[1], PASSWORD).take(OTHER, [series(n, ProtocolName="new") for n in range(100, 5000)])
+"""
+
+
+def test_an_import_that_is_killed_in_its_transaction_leaves_nothing(postgresql: Store) -> None:
+    postgresql.take(FILE, SOME)
+    before, held = rows(postgresql, '"SeriesKey", "Modality"'), postgresql.held()
+    child = subprocess.Popen(
+        [sys.executable, "-c", WRITING, place_of(postgresql)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["tests", "."])},
+    )
+    with child:
+        assert child.stdout
+        assert child.stdout.readline() == b"half\n"
+        assert rows(postgresql, '"SeriesKey", "Modality"') == before
+        child.send_signal(signal.SIGKILL)
+    assert rows(postgresql, '"SeriesKey", "Modality"') == before
+    assert postgresql.held() == held
+    assert counts(postgresql.take(OTHER, [series(100)])) == (1, 0, 0)
+
+
+def test_imports_into_a_database_take_turns_or_say_so(
+    postgresql: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    from catalog.store_postgres import LOCK
+
+    monkeypatch.setattr("catalog.store_postgres.PATIENCE", 0.2)
+    with psycopg.connect(place_of(postgresql), password=PASSWORD) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        with pytest.raises(Busy, match="another import"):
+            postgresql.take(FILE, SOME)
+    assert counts(postgresql.take(FILE, SOME)) == (10, 0, 0)
+
+
+@pytest.mark.parametrize(("url", "password"), [("postgresql://x@127.0.0.1:9/none", "secret"), ("", "wrong")])
+def test_a_database_that_cannot_be_used_is_named_without_its_password(
+    postgres: Postgres, url: str, password: str
+) -> None:
+    with pytest.raises(Missing, match=r"the catalog \w+ at 127\.0\.0\.1 cannot be used") as caught:
+        store(url or postgres.url("postgres"), password).held()
+    assert password not in str(caught.value)
+
+
+def test_a_connection_that_was_lost_is_made_again(postgresql: Store, postgres: Postgres) -> None:
+    import psycopg
+
+    postgresql.take(FILE, SOME)
+    before = rows(postgresql)
+    with psycopg.connect(postgres.url("postgres"), password=PASSWORD, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND usename = %s",
+            ["keeper"],
+        )
+    assert rows(postgresql) == before
+
+
 def test_a_reader_goes_on_with_what_it_began_to_read(kept: Store) -> None:
     kept.take(FILE, [series(n) for n in range(20_000)])
     db = kept.reader()
@@ -255,7 +348,7 @@ def test_a_reader_goes_on_with_what_it_began_to_read(kept: Store) -> None:
 
 
 def test_two_imports_take_turns_or_say_so(
-    kept: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    duck: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("catalog.store_duckdb.PATIENCE", 0.2)
     with (tmp_path / "catalog.lock").open("w") as lock:
@@ -263,13 +356,13 @@ def test_two_imports_take_turns_or_say_so(
 
         fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
         with pytest.raises(Busy, match="another import"):
-            kept.take(FILE, SOME)
-    assert counts(kept.take(FILE, SOME)) == (10, 0, 0)
+            duck.take(FILE, SOME)
+    assert counts(duck.take(FILE, SOME)) == (10, 0, 0)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "half", "flipped"])
-def test_a_damaged_file_is_named_and_not_written_over(kept: Store, tmp_path: Path, damage: str) -> None:
-    kept.take(FILE, [series(n) for n in range(20_000)])
+def test_a_damaged_file_is_named_and_not_written_over(duck: Store, tmp_path: Path, damage: str) -> None:
+    duck.take(FILE, [series(n) for n in range(20_000)])
     place = tmp_path / "catalog.duckdb"
     whole = place.read_bytes()
     bad = {
@@ -279,5 +372,5 @@ def test_a_damaged_file_is_named_and_not_written_over(kept: Store, tmp_path: Pat
     }[damage]
     place.write_bytes(bad)
     with pytest.raises(Corrupt, match="cannot be read"):
-        kept.take(OTHER, [series(1, Modality="CT")])
+        duck.take(OTHER, [series(1, Modality="CT")])
     assert place.read_bytes() == bad

@@ -48,11 +48,13 @@ class Entry(BaseModel):
 
 
 class Catalog(BaseModel):
-    """The `[catalog]` table: where imported holdings are kept."""
+    """The `[catalog]` table: where imported holdings are kept, in a file or in PostgreSQL."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     path: str | None = None
+    url: Annotated[str, Field(pattern=r"^postgres(ql)?://([^\s:@/?]+@)?[^\s@?]+$")] | None = None
+    password: str | None = None
 
 
 class Links(BaseModel):

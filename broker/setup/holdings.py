@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from broker.errors import BadConfig
+from broker.setup.credentials import login
 from catalog.problems import CatalogError
 from catalog.store import Store, store, usual
 
@@ -16,25 +18,37 @@ BROKEN = "catalog"  # the name under which a catalog that cannot be read answers
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The store: a path, "" for the usual file."""
+    """The store: a path or a PostgreSQL URL ("" for the usual file), and a reference to its password."""
 
     place: str = ""
+    password: str = ""
 
     def open(self) -> Store:
-        """The store."""
-        return store(self.place or usual())
+        """The store. Raises BadConfig for a password that is not there."""
+        return store(self.place or usual(), self._secret())
+
+    def _secret(self) -> str | None:
+        if not self.password:
+            return None
+        secret = login("catalog", {"kind": "bearer", "token": self.password}).secret
+        return secret.reveal() if secret else None
 
     def options(self) -> dict[str, Any]:
         """What the adapter needs to find it."""
-        return {"options": {"catalog": self.place}} if self.place else {}
+        auth = {"auth": {"kind": "bearer", "token": self.password}} if self.password else {}
+        return {"options": {"catalog": self.place}, **auth} if self.place else {}
 
 
 USUAL_CATALOG = Catalog()
 
 
-def catalog(file: Path, path: str | None) -> Catalog:
-    """From the `[catalog]` table of a federation file."""
-    return Catalog(str(file.parent / Path(path).expanduser()) if path else "")
+def catalog(file: Path, path: str | None, url: str | None, password: str | None) -> Catalog:
+    """From the `[catalog]` table of a federation file. Raises BadConfig."""
+    if path and url:
+        raise BadConfig(f"{file}: catalog: give path or url, not both")
+    if path:
+        return Catalog(str(file.parent / Path(path).expanduser()))
+    return Catalog(url or "", password or "")
 
 
 def with_holdings(entries: Mapping[str, Mapping[str, Any]], kept: Catalog) -> dict[str, dict[str, Any]]:

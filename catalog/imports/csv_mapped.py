@@ -135,7 +135,7 @@ def _reader(name: str, unit: str) -> Callable[[str], str | None]:
         read = _months if unit == "months" else _years
     elif keyword(name).vr in ("DA", "TM"):
         read = words.date if keyword(name).vr == "DA" else words.time
-    return lambda cell: words.or_raw(read, cell)
+    return words.Remembered(lambda cell: words.or_raw(read, cell)).__getitem__
 
 
 def _years(cell: str) -> str | None:

@@ -42,8 +42,8 @@ def _decoded(raw: bytes, number: int, file: File, encoding: str) -> str:
         ) from error
     except LookupError as error:
         raise BadFile(f"unknown encoding {encoding!r}") from error
-    if "\0" in text:
-        raise BadFile(f"{label(file)}: line {number} holds NUL bytes; this is no text file")
+    if number == 1 and "\0" in text:  # further down it is padding, or somebody's mistake in a value
+        raise BadFile(f"{label(file)}: its first line holds NUL bytes; this is no text file")
     return text
 
 

@@ -21,6 +21,22 @@ _MODALITY = {
 }  # fmt: skip
 
 
+class Remembered(dict[str, str | None]):
+    """What a function makes of texts, each only once: most columns repeat few values."""
+
+    LIMIT = 50_000
+
+    def __init__(self, read: Callable[[str], str | None]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: str) -> str | None:
+        if len(self) >= self.LIMIT:
+            self.clear()
+        found = self[text] = self._read(text)
+        return found
+
+
 def said(text: str | None) -> str | None:
     """A text without padding; None for the ways of saying nothing."""
     bare = (text or "").strip()

@@ -1,0 +1,348 @@
+"""Holdings in PostgreSQL, for those who share a server. Needs the extra `postgres`.
+
+Everything lies in the schema `imaging_broker`. An import is one transaction, imports take turns by an
+advisory lock, and readers see what was there before until it is committed. Columns that are new are added
+before it begins: nobody waits for it, and it waits (a while) for searches that are under way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalog import store_sql as sql
+from catalog.imports.rows import Rejected, Row
+from catalog.problems import Busy, Missing, StoreFault
+from catalog.store import Held, Imported, Outcome, Source, named, table
+from catalog.store_taking import ABOUT, OWN, SOURCES, STAGED, TABLES, Taking, spool
+
+if TYPE_CHECKING:
+    import psycopg
+
+PATIENCE = 10.0  # seconds to wait for another import, or for a lock
+IDLE = 8  # connections of a process that are kept open
+LOCK = 0x1DB6_CA7A  # the advisory lock of imports
+INDEXED = ("PatientID", "StudyInstanceUID", "StudyKey", "SeriesInstanceUID", "SeriesKey", "StudyDate")
+SEARCHED = ("SeriesDescription", "StudyDescription", "ProtocolName", "PatientName", "BodyPartExamined")
+
+# as `broker.meaning.values` folds and reads numbers; tests compare them
+_FUNCTIONS = (
+    """CREATE OR REPLACE FUNCTION imaging_broker.folded(x text) RETURNS text LANGUAGE sql IMMUTABLE
+    PARALLEL SAFE AS $$ SELECT CASE WHEN octet_length(x) = length(x) THEN lower(x COLLATE "C") ELSE
+    replace(replace(lower(replace(x, 'İ', 'i̇') COLLATE "und-x-icu"), 'ß', 'ss'), 'ς', 'σ') COLLATE "C"
+    END $$""",
+    """CREATE OR REPLACE FUNCTION imaging_broker.read_number(x text) RETURNS numeric LANGUAGE sql IMMUTABLE
+    PARALLEL SAFE AS $$ SELECT CASE WHEN
+    x ~ '^ *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([Ee][+-]?0*[0-9]{1,3})? *$' THEN x::numeric END $$""",
+)
+
+_COLUMNS = (
+    "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped "
+    "ORDER BY attnum"
+)
+
+
+class PostgresStore:
+    """The store in a database."""
+
+    dialect = "postgres"
+
+    def __init__(self, url: str, password: str | None = None) -> None:
+        self.url = url
+        self._password = password
+
+    def held(self) -> dict[str, Held]:
+        """What is held; nothing before the first import."""
+        found = self._all_if_there(ABOUT)
+        return {name: Held.of(json.loads(told)) for name, told in found}
+
+    def sources(self) -> list[Imported]:
+        """What was imported."""
+        return [Imported(Source(*row[:5]), *row[5:]) for row in self._all_if_there(SOURCES)]
+
+    def _all_if_there(self, text: str) -> list[tuple[Any, ...]]:
+        from psycopg import errors
+
+        db = self.reader()
+        try:
+            db.execute(text)
+            return db.fetchmany(1_000_000)
+        except StoreFault as fault:
+            if isinstance(fault.__cause__, errors.UndefinedTable):
+                return []
+            raise
+        finally:
+            db.close()
+
+    def reader(self) -> PostgresReader:
+        """A connection that only reads; it is used again when it was closed."""
+        return PostgresReader(self)
+
+    def take(self, source: Source, found: Iterable[Row | Rejected], replace: bool = False) -> Outcome:
+        """Import in one transaction."""
+        named(source.archive)
+        outcome = Outcome()
+        with tempfile.TemporaryDirectory(prefix="imaging-broker-") as folder:
+            rows = Path(folder) / "rows.ndjson"
+            keywords = spool(rows, iter(found), outcome)
+            with self.faults(), self.connected() as db:
+                self._prepare(db, table(source.archive), keywords)
+                with db.transaction():
+                    self._alone(db)
+                    PostgresTaking(db, source, keywords, outcome).take(rows, replace)
+        return outcome
+
+    def remove(self, archive: str) -> int:
+        """Forget an archive."""
+        told = self.held().get(named(archive))
+        if told is None:
+            raise Missing(f"the catalog holds nothing of {archive!r}")
+        with self.faults(), self.connected() as db, db.transaction():
+            self._alone(db)
+            db.execute(f"DROP TABLE {table(archive)}")
+            db.execute("DELETE FROM archives WHERE name = %s", [archive])
+            db.execute("DELETE FROM sources WHERE archive = %s", [archive])
+        return sum(told.rows.values())
+
+    def connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection. Raises psycopg.Error."""
+        import psycopg
+
+        return psycopg.connect(
+            self.url,
+            password=self._password,
+            connect_timeout=5,
+            application_name="imaging-broker",
+            options=f"-c search_path=imaging_broker,public -c lock_timeout={int(PATIENCE * 1000)} "
+            "-c cursor_tuple_fraction=1",
+            autocommit=True,
+        )
+
+    def _prepare(self, db: psycopg.Connection[Any], name: str, keywords: Sequence[str]) -> None:
+        """What an import needs: schema, functions, the table and its columns, which nobody sees yet."""
+        with db.transaction():
+            self._alone(db)
+            (encoding,) = db.execute("SHOW server_encoding").fetchone() or ("",)
+            if encoding != "UTF8":
+                raise StoreFault(f"{self.named()}: its encoding is {encoding}, not UTF8")
+            db.execute("CREATE SCHEMA IF NOT EXISTS imaging_broker")
+            for made in (*_FUNCTIONS, *TABLES, f"CREATE TABLE IF NOT EXISTS {name} ({OWN})"):
+                db.execute(made)
+            known = {column for (column,) in db.execute(*_bound(_COLUMNS, [name])).fetchall()}
+            added = [f'ADD COLUMN "{k}" TEXT COLLATE "C"' for k in keywords if k not in known]
+            if added:
+                db.execute(f"ALTER TABLE {name} {', '.join(added)}")
+
+    @staticmethod
+    def _alone(db: psycopg.Connection[Any]) -> None:
+        """Only one import at a time; the lock goes with the transaction."""
+        end = time.monotonic() + PATIENCE
+        while not (db.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone() or (False,))[0]:
+            if time.monotonic() > end:
+                raise Busy("another import into the catalog is under way; try again when it has ended")
+            time.sleep(0.05)
+
+    def named(self) -> str:
+        """The database, without the password."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        told = conninfo_to_dict(self.url)
+        return f"the catalog {told.get('dbname', '')} at {told.get('host', 'localhost')}"
+
+    @contextlib.contextmanager
+    def faults(self) -> Iterator[None]:
+        """PostgreSQL's errors as ours."""
+        try:
+            import psycopg
+        except ImportError as error:
+            raise StoreFault("a catalog in PostgreSQL needs imaging-broker[postgres]") from error
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable as error:
+            raise Busy(f"{self.named()} is locked by another process") from error
+        except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
+            raise Missing(f"{self.named()} cannot be used: {type(error).__name__}") from error
+        except psycopg.Error as error:
+            raise StoreFault(f"{self.named()}: {type(error).__name__}") from error
+
+
+class PostgresTaking(Taking):
+    """An import in an open transaction."""
+
+    matches = "{0} ~ '^({1})$'"
+
+    def __init__(self, db: psycopg.Connection[tuple[Any, ...]], *args: Any) -> None:
+        super().__init__(*args)
+        self._db = db
+
+    def all(self, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row of a statement."""
+        cursor = self._db.execute(*_bound(text, values))
+        return cursor.fetchall() if cursor.description else []
+
+    def load(self, rows: Path) -> None:
+        """By COPY."""
+        import msgspec
+
+        types = {**STAGED, **dict.fromkeys(self.keywords, 'TEXT COLLATE "C"')}
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
+        self.all(f"CREATE TEMP TABLE raw ({columns}) ON COMMIT DROP")
+        names, decode = list(types), msgspec.json.Decoder().decode
+        with self._db.cursor().copy("COPY raw FROM STDIN") as copy, rows.open("rb") as lines:
+            for line in lines:
+                said = decode(line)
+                copy.write_row([said.get(name) for name in names])
+        self.all("ANALYZE raw")
+
+    def columns(self) -> list[str]:
+        """The columns of the archive's table."""
+        return [name for (name,) in self.all(_COLUMNS, [self.table])]
+
+    def write(self, number: int, old: Sequence[str], columns: Sequence[str], replace: bool) -> None:
+        """Changes, then what is new; indexes when the rows are there."""
+        del old
+        self.all("CREATE UNIQUE INDEX ON compared (_key)")
+        places = ["_level", "_source", "_line", "_file", "_also", *columns]
+        said = {"_source": str(number), "_file": "nullif(c._file, '')", "_also": "nullif(c._also, '')"}
+        values = [said.get(name, f'c."{name}"') for name in places]
+        sets = ", ".join(f'"{name}" = {value}' for name, value in zip(places, values, strict=True))
+        self.all(f"UPDATE {self.table} t SET {sets} FROM compared c WHERE t._key = c._key AND c._change = 1")
+        order = sql.quoted([*(n for n in sql.ORDER if n in columns), "_key"])
+        self.all(
+            f"INSERT INTO {self.table} (_key, {sql.quoted(places)}) SELECT c._key, {', '.join(values)} "
+            f"FROM compared c WHERE c._change = 2 ORDER BY {order}"
+        )
+        if replace:
+            self.all(
+                f"DELETE FROM {self.table} t WHERE NOT EXISTS (SELECT FROM staged s WHERE s._key = t._key)"
+            )
+        self._index(columns)
+        self.all(f"ANALYZE {self.table}")
+
+    def _index(self, columns: Sequence[str]) -> None:
+        self.all(f"CREATE UNIQUE INDEX IF NOT EXISTS {self._name('_key')} ON {self.table} (_key)")
+        for name in (n for n in INDEXED if n in columns):
+            self.all(f'CREATE INDEX IF NOT EXISTS {self._name(name)} ON {self.table} ("{name}")')
+        if self._trigrams():
+            for name in (n for n in SEARCHED if n in columns):
+                what = f'USING gin (folded("{name}") gin_trgm_ops)'
+                self.all(f"CREATE INDEX IF NOT EXISTS {self._name(f'~{name}')} ON {self.table} {what}")
+        for name in (n for n in SEARCHED if n in columns):  # for counting what a condition leaves unknown
+            what = f'(_level) WHERE "{name}" IS NULL'
+            self.all(f"CREATE INDEX IF NOT EXISTS {self._name(f'0{name}')} ON {self.table} {what}")
+
+    def _trigrams(self) -> bool:
+        """Whether there is pg_trgm; without it contains is right, but slow."""
+        from psycopg import errors
+
+        try:
+            with self._db.transaction():
+                self.all("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public")
+        except (errors.InsufficientPrivilege, errors.UndefinedFile, errors.FeatureNotSupported):
+            return False
+        return True
+
+    def _name(self, what: str) -> str:
+        """The name of an index: short, for PostgreSQL cuts names."""
+        return f'"i_{hashlib.sha256(f"{self.table} {what}".encode()).hexdigest()[:24]}"'
+
+
+_IDLE: dict[tuple[int, str], list[psycopg.Connection[tuple[Any, ...]]]] = {}
+_GUARD = threading.Lock()
+
+
+@atexit.register
+def _let_go() -> None:
+    """What is idle is closed with the process that opened it."""
+    with _GUARD:
+        for (process, _), kept in _IDLE.items():
+            while kept and process == os.getpid():
+                kept.pop().close()
+
+
+class PostgresReader:
+    """A connection that only reads, with one statement at a time whose rows come as they are fetched."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._store = store
+        self._pool = (os.getpid(), store.url)
+        self._busy = False
+        self._cancelled = False
+        with store.faults():
+            self._db = self._idle() or store.connected()
+        self._cursor: Any = None
+
+    def _idle(self) -> psycopg.Connection[tuple[Any, ...]] | None:
+        """One that is open and alive: the server may have gone since."""
+        import psycopg
+
+        while True:
+            with _GUARD:
+                kept = _IDLE.get(self._pool) or []
+                db = kept.pop() if kept else None
+            if db is None:
+                return None
+            with contextlib.suppress(psycopg.Error):
+                db.execute("SELECT 1")
+                return db
+            db.close()
+
+    def execute(self, text: str, values: Sequence[str] = ()) -> None:
+        """Begin a statement."""
+        with self._working():
+            if self._db.autocommit:
+                self._db.autocommit = False
+            if self._cursor is not None:
+                self._cursor.close()
+            self._cursor = self._db.cursor(name="found")
+            self._cursor.execute(*_bound(text, values))
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """The next rows of it."""
+        with self._working():
+            return list(self._cursor.fetchmany(size))
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            with self._store.faults():
+                yield
+        finally:
+            self._busy = False
+
+    def interrupt(self) -> None:
+        """Cancel what is under way, once."""
+        if self._busy and not self._cancelled:
+            self._cancelled = True
+            self._db.cancel_safe(timeout=2)
+
+    def close(self) -> None:
+        """Keep the connection for the next, unless it is broken."""
+        import psycopg
+
+        with contextlib.suppress(psycopg.Error):
+            if self._cursor is not None:
+                self._cursor.close()
+            self._db.rollback()
+            self._db.autocommit = True
+            with _GUARD:
+                kept = _IDLE.setdefault(self._pool, [])
+                if len(kept) < IDLE:
+                    kept.append(self._db)
+                    return
+        self._db.close()
+
+
+def _bound(text: str, values: Sequence[Any]) -> tuple[str, Sequence[Any] | None]:
+    """A statement as psycopg wants it."""
+    return (text.replace("%", "%%").replace("?", "%s"), values) if values else (text, None)
