@@ -15,6 +15,7 @@ from broker.answering.counts import Counted, Part, at_level, combined, facets_of
 from broker.answering.facets import Sheet
 from broker.answering.pages import Window
 from broker.api import TIMEOUT, Session, as_query, check_timeout, run
+from broker.errors import BadQuery
 from broker.joining.entity import Entity
 from broker.joining.rules import Rules
 from broker.merge import Merge
@@ -68,10 +69,15 @@ def countable(made: Plan, adapter: Adapter) -> bool:
 class Counter:
     """A query to be counted by some facets, at the archives of a session.
 
-    `exact`: where more than one archive has any, they are listed, so that equal UIDs count once.
+    `exact`: where more than one archive has any, they are listed, so that equal UIDs count once. Raises
+    BadQuery for a facet that is none, and for a session with a limit, an order or unknown records.
     """
 
     def __init__(self, session: Session, names: Iterable[str] = (), exact: bool = False) -> None:
+        if session.window.limit is not None or session.window.order is not None:
+            raise BadQuery("a count has no limit, no order and no pages")
+        if any(wish.include_unknown for wish in session.wishes):
+            raise BadQuery("a count leaves out what is unknown of a condition; its number is in the reports")
         self.session = session
         self.query = session.query
         self.names = at_level(facets_of(names), self.query)

@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 import idc_index_data
 import pytest
-from asking import report_of
+from asking import report_of, web
 from hypothesis import given
 from hypothesis import strategies as st
+from peers.orthanc import Orthanc
 
 import broker
 from adapters.idc import Idc
@@ -31,6 +32,7 @@ from broker.query import Query
 from broker.report import Report
 from catalog.capability import Can, Kind
 from catalog.keywords import Level
+from fixtures.dicom import truth
 
 PARQUET = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
 
@@ -208,6 +210,32 @@ async def test_a_condition_that_an_archive_cannot_have_leaves_it_unknown() -> No
     found = await counted("series", "Manufacturer=GE*", at=[A])
     assert found.total == Count(0, None)
     assert report_of(found, "a").status.value == "refused"
+
+
+async def test_two_real_archives_with_studies_in_common(packaged: Orthanc, mended: Orthanc) -> None:
+    told = truth()["archives"]
+    both = [web(packaged.url, "a"), web(mended.url, "b")]
+    held = {n: {str(h["study"]["StudyInstanceUID"]) for h in told[n]} for n in ("a", "b")}
+    found = await counted("studies", at=both)
+    assert found.total == Count(len(held["a"] | held["b"]), len(held["a"] | held["b"]))
+    assert len(held["a"] & held["b"]) > 0
+    assert found.archives == {n: Count(len(own), len(own)) for n, own in held.items()}
+    series = await counted("series", "Modality=CT", at=both, by=["modality", "archive"])
+    uids = {
+        str(s["SeriesInstanceUID"])
+        for n in told
+        for h in told[n]
+        for s in h["series"]
+        if s.get("Modality") == "CT"
+    }
+    assert series.total.low == len(uids)
+    assert series.facets["modality"]["CT"].low == len(uids)
+
+
+async def test_what_would_be_ignored_is_refused() -> None:
+    for options in ({"limit": 3}, {"order": "Modality"}, {"include_unknown": True}):
+        with pytest.raises(BadQuery, match="a count"):
+            Counter(Session(Query("series"), at=[A], **options))
 
 
 UIDS = st.dictionaries(st.sampled_from([f"1.{n}" for n in range(6)]), st.sampled_from(["x", "y", ""]))
