@@ -237,7 +237,8 @@ class PostgresTaking(Taking):
                 what = f'USING gin (folded("{name}") gin_trgm_ops)'
                 self.all(f"CREATE INDEX IF NOT EXISTS {self._name(f'~{name}')} ON {self.table} {what}")
         for name in (n for n in SEARCHED if n in columns):  # for counting what a condition leaves unknown
-            what = f'(_level) WHERE "{name}" IS NULL'
+            narrow = sql.quoted(k for k in ("Modality", "StudyDate") if k in columns) or "_level"
+            what = f'({narrow}) WHERE "{name}" IS NULL'
             self.all(f"CREATE INDEX IF NOT EXISTS {self._name(f'0{name}')} ON {self.table} {what}")
 
     def _trigrams(self) -> bool:
