@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pandas
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import broker
@@ -176,6 +176,7 @@ SAID = st.dictionaries(st.sampled_from(["Modality", "License", "SeriesDescriptio
 HELD = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["1.1", "1.2", ""]), SAID), max_size=8)
 
 
+@settings(deadline=None)
 @given(HELD, st.randoms(use_true_random=False))
 def test_the_hash_does_not_depend_on_order_pages_or_keywords_that_say_nothing(
     held: list[tuple[str, str, dict[str, str | None]]], chance: Any
@@ -254,7 +255,9 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "a: 1 appeared, 1 vanished, 1 changed, 1 as before" in done.stdout
     assert "b: 0 appeared, unknown vanished" in done.stdout
     assert "  ~ 1.1 License: CC BY 3.0 -> CC BY 4.0" in done.stdout
+    assert "b adapter: was rows, is dicomweb\nb url: was (nothing), is http://127.0.0.1:9/\n" in done.stdout
     told = json.loads(run("diff", "ct", "--folder", own[-1], "--format", "json").stdout)
+    assert told["circumstances"]["b adapter"] == ["rows", "dicomweb"]
     assert {d["archive"]: d["appeared"] for d in told["archives"]} == {"a": ["1.4"], "b": []}
     assert "ct: series Modality=CT (3 runs" in run("cohorts", "--folder", own[-1]).stdout
     assert run("save", "ct", "series", *own).returncode == 5

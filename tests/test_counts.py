@@ -15,7 +15,7 @@ import duckdb
 import idc_index_data
 import pytest
 from asking import report_of, web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.orthanc import Orthanc
 
@@ -241,6 +241,7 @@ async def test_what_would_be_ignored_is_refused() -> None:
 UIDS = st.dictionaries(st.sampled_from([f"1.{n}" for n in range(6)]), st.sampled_from(["x", "y", ""]))
 
 
+@settings(deadline=None)
 @given(st.lists(UIDS, min_size=1, max_size=3), st.lists(st.booleans(), min_size=3, max_size=3))
 def test_bounds_hold_the_truth(held: list[dict[str, str]], there: list[bool]) -> None:
     """Whatever archives hold, and whoever counts by himself: the truth is within the bounds."""

@@ -164,7 +164,7 @@ SAID = st.dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(SAID, max_size=3))
 def test_whatever_archives_say_the_forms_hold(said: list[dict[str, str]]) -> None:
     given_ = answer([{**HELD[0], **own} for own in said] or HELD)

@@ -16,7 +16,7 @@ import pandas
 import polars
 import pyarrow
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import broker
@@ -77,6 +77,7 @@ def test_what_does_not_fit_a_type_is_null_and_named(answer: broker.Answer) -> No
     assert set(second["untyped"].split("\\")) == {"StudyDate", "SeriesNumber", "SizeInMB"}
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=20) | st.from_regex(r"[+-]?[0-9]{1,30}(\.[0-9]{1,5})?([eE][0-9]{1,3})?", fullmatch=True)
 )

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from asking import need
 from dicomweb_client.uri import URI, URIType
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
@@ -234,6 +234,7 @@ HOSTILE = st.text(max_size=30) | st.sampled_from(
 )
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["StudyInstanceUID", "SeriesInstanceUID", "DataURL", "PatientID"]), HOSTILE

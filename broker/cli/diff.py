@@ -20,9 +20,12 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         plain = {"format": "imaging-broker/diff/1", "name": cohort.name, "from": old, "to": new}
         told = [dataclasses.asdict(d) for d in found]
-        print(json.dumps({**plain, "archives": told}, ensure_ascii=False, indent=1))
+        around = cohort.circumstances(args.since)
+        print(json.dumps({**plain, "circumstances": around, "archives": told}, ensure_ascii=False, indent=1))
     else:
         print(f"{cohort.name}: {old} to {new}")
+        for name, (before, now) in cohort.circumstances(args.since).items():
+            print(line(f"{name}: was {before or '(nothing)'}, is {now or '(nothing)'}"))
         for d in found:
             for text in _lines(d):
                 print(line(text))

@@ -154,6 +154,15 @@ class Cohort:
         old, new = self.compared(since)
         return list(differences(self._run(old), self._run(new)))
 
+    def circumstances(self, since: str | None = None) -> dict[str, tuple[str, str]]:
+        """What else differs between the runs that `diff` compares: versions, and where archives were asked.
+
+        `imaging-broker`, `python`, or `ARCHIVE adapter|url|class|data` -> before and now.
+        """
+        old, new = (_circumstances(self._folder.run(name)) for name in self.compared(since))
+        both = [name for name in old if name in new]
+        return {name: (old[name], new[name]) for name in both if old[name] != new[name]}
+
     def compared(self, since: str | None = None) -> tuple[str, str]:
         """The two runs that `diff` compares. Raises BadQuery where there is only one, or none that early."""
         runs = self.runs
@@ -196,6 +205,11 @@ class Cohort:
         name = _clock(begun).replace("-", "").replace(":", "")
         self._folder.add(name, about, found)
         return self._folder.run(name)
+
+
+def _circumstances(about: Mapping[str, Any]) -> dict[str, str]:
+    told = {f"{a['name']} {k}": str(v) for a in about["archives"] for k, v in a.items() if k != "name"}
+    return {**{k: str(v) for k, v in about["versions"].items()}, **told}
 
 
 def _clock(seconds: float) -> str:
