@@ -109,6 +109,17 @@ def canned(reply: bytes, close: bool = False) -> Fault:
     return play
 
 
+def banner(said: bytes) -> Fault:
+    """It speaks first, and something else; then it closes."""
+
+    async def play(wire: Wire) -> None:
+        wire.writer.write(said)
+        await wire.writer.drain()
+        await wire.reader.read(65536)
+
+    return play
+
+
 async def silence(wire: Wire) -> None:
     """It takes the request and says nothing."""
     await wire.request()
