@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -19,10 +20,11 @@ from adapters.dicomjson import Decoder
 from adapters.dicomweb_options import Settings
 from adapters.dicomweb_paging import Habits, Listing, Paging
 from adapters.dicomweb_requests import Requests, Transport
+from adapters.dicomweb_retrieve import listed, retrieved
 from adapters.dicomweb_series import Row, joined, series_ask, side_by_side, study_ask
 from adapters.http import Http, turn
 from adapters.qido_learn import learn
-from broker.adapter import Ask, Page
+from broker.adapter import Ask, Page, Received, Wanted
 from broker.errors import RefusedByArchive
 from broker.query import Condition
 from broker.setup.credentials import headers
@@ -169,9 +171,24 @@ class DicomWeb:
         page = Page((), []) if body is None else Decoder(("StudyInstanceUID",)).page(body)
         return "QIDO-RS" + ("" if page.rows else ", no study")
 
+    async def instances(self, wanted: Wanted) -> Mapping[str, str]:
+        """By QIDO-RS at the instance level. Raises ArchiveError."""
+        return await listed(self._streaming(), wanted)
+
+    async def fetch(self, wanted: Wanted, folder: Path) -> AsyncIterator[Received]:
+        """By WADO-RS, in the transfer syntax that they are stored in. Raises ArchiveError."""
+        async with aclosing(retrieved(self._streaming(), wanted, folder)) as parts:
+            async for part in parts:
+                yield part
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+    def _streaming(self) -> Http:
+        if not isinstance(self._http, Http):
+            raise RefusedByArchive("instances are not fetched through a session of `requests`", "no_fetch")
+        return self._http
 
     def _by_study(self, ask: Ask) -> bool:
         return ask.level is Level.SERIES and self._habits.alone is Proof.NO

@@ -119,6 +119,34 @@ class Http:
             self._ask, self.base.rstrip("/") + target, accept, method, form, headers or {}
         )
 
+    @contextlib.asynccontextmanager
+    async def streamed(
+        self, target: str, accept: str, headers: Mapping[str, Secret] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A reply whose body is still to be read, for files. Asked once; no redirect is followed.
+
+        What aiohttp raises while it is read becomes an ArchiveError here. The reader counts the bytes.
+        """
+        url = self.base.rstrip("/") + target
+        sent = {"Accept": accept, "Accept-Encoding": "identity", **_revealed(self.headers)}
+        async with self._pace:
+            try:
+                asked = self._open().get(
+                    URL(url, encoded=True),
+                    headers={**sent, **_revealed(headers or {})},
+                    allow_redirects=False,
+                    proxy=self.network.proxy,
+                )
+                async with asyncio.timeout(self.limits.connect + self.limits.first_byte):
+                    reply = await asked
+                async with reply:
+                    if reply.status in (301, 302, 303, 307, 308):
+                        self._allowed(url, reply.headers.get("Location", ""), 0)
+                    judge(reply.status, reply.headers)
+                    yield reply
+            except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+                raise _translated(error) from error
+
     async def _asked(self, how: Callable[..., Awaitable[T]], *what: object) -> T:
         tokens = Tokens.of(self.base)
         tokens.earn()

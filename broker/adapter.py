@@ -2,15 +2,16 @@
 
 An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
 archive before it is asked, show the `request` that it would send, `count` without listing, `check` whether
-its archive is there, tell `citations`, say which copy answered (`via`), and `close`. It may be asked again
-after that. It receives only conditions that its `can` declared, applies no filter of its own, merges nothing,
-knows no deadline (it is cancelled) and raises one of the errors in `broker.errors`.
+its archive is there, tell `citations`, `fetch` instances, say which copy answered (`via`), and `close`. It
+may be asked again after that. It receives only conditions that its `can` declared, applies no filter of its
+own, merges nothing, knows no deadline (it is cancelled) and raises one of the errors in `broker.errors`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from broker.matching import Item, Value
@@ -159,6 +160,70 @@ class Cites(Protocol):
 
     async def citations(self, dois: Sequence[str]) -> Mapping[str, str]:
         """DOI, in lower case -> citation as plain text, of those that it knows. Raises ArchiveError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One series to be fetched from one archive; its UIDs are valid (PS3.5 9.1).
+
+    address  where the archive said that it keeps the series (`DataURL`); it is checked before it is used
+    most     decoded bytes that may come in all
+    listed   what `instances` told: SOP Instance UID -> SOP Class UID; None where the archive cannot tell
+    here     SOP Instance UIDs that need not come again
+    keys     the archive's own words (`Received.key`) for instances that need not come again
+    """
+
+    study: str
+    series: str
+    address: str = ""
+    most: int = 64 * 2**30
+    listed: Mapping[str, str] | None = None
+    here: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+    @property
+    def missing(self) -> list[str]:
+        """SOP Instance UIDs that are listed, and not here."""
+        return [uid for uid in self.listed or {} if uid not in self.here]
+
+    @property
+    def few(self) -> bool:
+        """Whether so little of the series is missing that its instances are asked for one by one."""
+        return self.listed is not None and 2 * len(self.missing) < len(self.listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One thing that an archive sent: a file in the folder it was to be written to, or why there is none.
+
+    md5    the MD5 of the file, in lower case, where the archive gives one
+    key    the archive's own word for the instance, where it cannot tell SOP Instance UIDs beforehand
+    wrong  why it was not taken, naming what is wrong
+    """
+
+    path: Path | None
+    md5: str = ""
+    key: str = ""
+    wrong: str = ""
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """An adapter whose archive gives the instances of a series as DICOM files (PS3.10)."""
+
+    async def instances(self, wanted: Wanted) -> Mapping[str, str] | None:
+        """SOP Instance UID -> SOP Class UID ("" where not said) of every instance that the archive has.
+
+        None where the archive cannot tell. Raises ArchiveError.
+        """
+        ...
+
+    def fetch(self, wanted: Wanted, folder: Path) -> AsyncIterator[Received]:
+        """The instances as they come, each a file in `folder` with a name of the adapter's making.
+
+        More may come than is missing. What an archive names never becomes a path. Raises ArchiveError.
+        """
         ...
 
 

@@ -67,6 +67,11 @@ class Admission:
             )
             self.audit.asked(adapter.name, self.address, question)
 
+    def retrieving(self, archive: str, study: str, series: str) -> None:
+        """Record a series that is about to be fetched, where that is wished. Raises ArchiveError."""
+        if self.audit is not None:
+            self.audit.asked(archive, self.address, f"retrieve {study} {series}")
+
     def note(self, archive: str, error: ArchiveError | None, fetched: int) -> None:
         """Remember how a question ended."""
         if self.key is None or self.pauses is None or isinstance(error, LeftAlone):

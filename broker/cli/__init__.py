@@ -38,6 +38,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     arguments.manifest(
         verbs.add_parser("manifest", help="lists for download tools, with sizes, licences and citations")
     )
+    arguments.get(verbs.add_parser("get", help="fetch the instances: checked, resumable, from any copy"))
     arguments.describe(
         verbs.add_parser("describe", help="as a data set (Croissant, schema.org, DCAT) or as FHIR studies")
     )

@@ -126,6 +126,22 @@ def manifest(verb: argparse.ArgumentParser) -> None:
     _kept(verb)
 
 
+def get(verb: argparse.ArgumentParser) -> None:
+    """`broker get`."""
+    query(verb, examples.GET)
+    listing(verb)
+    verb.add_argument("--output", "-o", metavar="DIR", required=True, help="the folder that instances go to")
+    verb.add_argument(
+        "--prefer",
+        default="order",
+        metavar="RULE",
+        help="which copy first: order, instances, license, nearest",
+    )
+    verb.add_argument("--verify", action="store_true", help="read again, and check, what is here already")
+    verb.add_argument("--run", metavar="TIME", help="a run of the cohort (the latest)")
+    _kept(verb)
+
+
 def describe(verb: argparse.ArgumentParser) -> None:
     """`broker describe`."""
     query(verb, examples.DESCRIBE)

@@ -55,6 +55,19 @@ kinds:
 What a kind cannot hold is named on standard error (code 3). Sizes and licences are summed there too.
 """
 
+GET = """examples:
+  broker get lung-ct -o lung/                                   of a saved cohort
+  broker get series Modality=CT StudyDate=2020- --at hospital -o ct/
+
+Files are DIR/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm. Asked again, the command fetches only
+what is missing; killed, it leaves no file that is not whole. An archive that fails is replaced by the next
+copy. What cannot be fetched from here (public buckets, imported lists) stands in DIR/not-fetched.csv, and
+what became of each series in DIR/report.json (docs/getting.md).
+
+exit codes:
+  0 every series complete   3 not every one   4 nothing came   5 DIR or configuration unusable
+"""
+
 CANDIDATES = """examples:
   broker candidates patients PatientName=SMITH* --at hospital,clinic
   broker candidates studies StudyDate=20200615 --at hospital,clinic --least 0.99

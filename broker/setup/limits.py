@@ -8,12 +8,12 @@ from typing import Any
 
 from broker.errors import BadConfig
 
-WHOLE = frozenset({"bytes", "records", "pages", "connections", "questions"})
+WHOLE = frozenset({"bytes", "records", "pages", "connections", "questions", "instance", "download"})
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one archive. All but the last three end a conversation that goes beyond them.
+    """Bounds of one archive. All but connections, questions and rate end what goes beyond them.
 
     seconds      for its whole answer, when that is less than the query's own timeout; None: that one
     connect      seconds until a connection stands
@@ -25,6 +25,8 @@ class Limits:
     connections  connections, or associations, at once
     questions    queries of this process that may be under way there at once; others wait
     rate         requests in a second at most; None: as fast as it answers
+    instance     bytes of one instance that is fetched
+    download     bytes of one series that is fetched
     """
 
     seconds: float | None = None
@@ -37,6 +39,8 @@ class Limits:
     connections: int = 4
     questions: int = 4
     rate: float | None = None
+    instance: int = 4 * 2**30
+    download: int = 64 * 2**30
 
     @classmethod
     def of(cls, archive: str, given: Mapping[str, Any]) -> Limits:

@@ -1,0 +1,1 @@
+"""Fetching what an answer names: checked, under names of ours, resumed where it was left."""
