@@ -54,8 +54,8 @@ def command(config: Path, out: Path, *words: str) -> list[str]:
 
 
 def got(out: Path) -> list[Path]:
-    """The instances that are there, whole or not: everything that is not the broker's own."""
-    return sorted(f for f in out.rglob("*.dcm") if ".broker" not in f.parts)
+    """The instances that are there; a folder of ours that is being removed is not looked at."""
+    return sorted(out.glob("[0-9]*/*/*.dcm"))
 
 
 def same(files: list[Path], out: Path) -> None:
@@ -63,6 +63,7 @@ def same(files: list[Path], out: Path) -> None:
     source = studies.by_uid(files)
     found = {f.stem: f for f in got(out)}
     assert found.keys() == source.keys()
+    assert {f for f in out.glob("[!.]*/**/*") if f.is_file()} == set(found.values())
     for uid, place in found.items():
         assert studies.syntax(place) == studies.syntax(source[uid])
         assert studies.data_set(place) == studies.data_set(source[uid]), uid
