@@ -1,4 +1,4 @@
-"""DICOM archives over the network: C-FIND and C-ECHO as an SCU (PS3.4 C.4.1, A.4; PS3.7; PS3.8).
+"""DICOM archives over the network: C-FIND, C-GET and C-ECHO as an SCU (PS3.4 C.4.1, A.4; PS3.7; PS3.8).
 
 One association for one question, no more at once than the archive bears, all of it on the event loop: an
 archive that hangs holds neither a thread nor its neighbours.
@@ -10,9 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from adapters import dimse_levels as levels
+from adapters.dimse_get import listed, retrieved
 from adapters.dimse_learn import learned
 from adapters.dimse_link import Peer
 from adapters.dimse_options import CHARSETS, ROOTS, UTF8, peer, told
@@ -20,7 +22,7 @@ from adapters.dimse_pdu import Negotiated
 from adapters.dimse_pool import Pool
 from adapters.dimse_rows import shown
 from adapters.options import Options
-from broker.adapter import Ask, Page
+from broker.adapter import Ask, Page, Received, Wanted
 from broker.query import Condition
 from catalog.archives import Archive
 from catalog.capability import Can, Kind, Promises, Proof
@@ -129,6 +131,16 @@ class Dimse:
         async with self._open().lent() as association:
             await association.echo()
         return self.via
+
+    async def instances(self, wanted: Wanted) -> Mapping[str, str]:
+        """By C-FIND at the IMAGE level. Raises ArchiveError."""
+        return await listed(self._open(), self._peer.limits.records, wanted)
+
+    async def fetch(self, wanted: Wanted, folder: Path) -> AsyncIterator[Received]:
+        """By C-GET, over an association of its own. Raises ArchiveError."""
+        async with aclosing(retrieved(self._peer, wanted, folder)) as parts:
+            async for part in parts:
+                yield part
 
     async def close(self) -> None:
         """Release every association."""

@@ -36,6 +36,18 @@ def identifier(level: Level, conditions: Iterable[Condition], fields: Iterable[s
     return b"".join(_key(tag, *keys[tag], charset) for tag in sorted(keys))
 
 
+def of_instances(study: str, series: str) -> bytes:
+    """The question for the instances of a series, at the IMAGE level (PS3.4 C.6.1.1.5)."""
+    keys = {
+        "00080016": ("UI", ""),
+        "00080018": ("UI", ""),
+        "00080052": ("CS", "IMAGE"),
+        "0020000D": ("UI", study),
+        "0020000E": ("UI", series),
+    }
+    return b"".join(_key(tag, *keys[tag], "") for tag in sorted(keys))
+
+
 def shown(level: Level, conditions: Iterable[Condition], fields: Iterable[str], charset: str) -> str:
     """The same question for people: keys with values first, then the names of the others."""
     values_of = {c.keyword: value_of(c) for c in conditions}
