@@ -89,8 +89,11 @@ class Answer:
     def patients(self) -> Sequence[Entity]:
         """The patients of the answer, those of several archives fused where there is a reason (`link`).
 
-        Otherwise a PatientID counts only within its archive and collection.
+        A study in common is one only where studies or series were asked for. Otherwise a PatientID counts
+        only within its archive and collection.
         """
+        if self.query.level is Level.PATIENT:
+            return self.entities
         return linked(self._at(Level.PATIENT), self.studies, self.rules)
 
     @property
@@ -220,6 +223,8 @@ class Collector:
     def answer(self, names: Sequence[str]) -> Answer:
         """What is known so far."""
         found = self.merge.result()
+        if self.window.query.level is Level.PATIENT:
+            found = linked(found, (), self.rules)
         reports = [self.reports[name] for name in names if name in self.reports]
         shown, more, after = self.window.cut(found)
         more = more or any(r.more for r in reports)

@@ -19,6 +19,7 @@ from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
 from broker.meaning import values
+from catalog import store_postgres
 from catalog.imports.rows import Row
 from catalog.keywords import Level
 from catalog.store import Source, Store, store
@@ -93,8 +94,13 @@ class TestPostgres(TestLocal):
     url: str
 
     @pytest.fixture(autouse=True)
-    def _database(self, postgres: Postgres) -> None:
+    def _database(self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One connection is kept open from the beginning, and never more: so a leak can be told from it."""
         type(self).url = _filled_database(postgres)
+        monkeypatch.setattr(store_postgres, "IDLE", 1)
+        made = store(self.url, PASSWORD)
+        assert isinstance(made, store_postgres.PostgresStore)
+        made.reader().close()
 
     @asynccontextmanager
     async def archive(self) -> AsyncIterator[Adapter]:

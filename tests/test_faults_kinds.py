@@ -49,7 +49,8 @@ def behind(kind: str, url: str, port: int) -> Adapter:
     parts = urlsplit(url)
     scheme = "dimse" if kind == "dimse" else "http"
     options: dict[str, Any] = {"lists_all": True} if kind in ("dicomweb", "dimse") else {}
-    return adapter_for(Archive("a3", kind, url=f"{scheme}://{HOST}:{port}{parts.path}", options=options))
+    url = f"{scheme}://{HOST}:{port}{parts.path}"
+    return adapter_for(Archive("a3", kind, url=url, options=options, limits={"bytes": 2_000_000}))
 
 
 async def harmless(place: Place, kind: str, url: str, fault: Fault, upstream: int) -> tuple[str, str]:
@@ -57,7 +58,7 @@ async def harmless(place: Place, kind: str, url: str, fault: Fault, upstream: in
     before = Held.now()
     async with Faulty(fault, (HOST, upstream)) as peer:
         adapters = [dicomweb(f"a{n}", place.port(n)) for n in range(3)]
-        trial = await ask([*adapters, behind(kind, url, peer.port)], "a3", 0.8)
+        trial = await ask([*adapters, behind(kind, url, peer.port)], "a3", 1.0)
     assert trial.healthy == place.truth.healthy
     assert trial.over <= LATE
     assert not trial.answer.complete

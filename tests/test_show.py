@@ -153,3 +153,41 @@ async def test_without_a_uid_it_is_known_by_its_archives_own_id() -> None:
         (None, ("a",), [""]),
         (None, ("b",), ["E1"]),
     ]
+
+
+def test_why_the_words_are_of_one_thing_is_said(tmp_path: Path) -> None:
+    assert "one by SeriesInstanceUID (T0" in show(tmp_path, "CT").stdout
+    told = json.loads(show(tmp_path, "CT", "--json").stdout)
+    (series,) = [e for e in told["entities"] if e["level"] == "SERIES"]
+    (link,) = series["links"]
+    assert (link["tier"], link["archives"], link["by"]) == ("T0", ["one", "two"], "SeriesInstanceUID")
+
+
+PATIENTS = """
+[archives.one]
+adapter = "rows"
+options.level = "PATIENT"
+options.records = [{{ PatientID = "P1", Collection = "c", PatientSex = "F" }}, {{ PatientID = "P2" }}]
+[archives.two]
+adapter = "rows"
+options.level = "PATIENT"
+options.records = [{{ PatientID = "P1", Collection = "c", PatientSex = "{}" }}, {{ PatientID = "P3" }}]
+[links]
+domains = [["one", "two"]]
+"""
+
+
+@pytest.mark.parametrize(("sex", "count", "tiers"), [("F", 3, ["T1c"]), ("M", 4, [])])
+def test_patients_are_linked_on_the_command_line_too(
+    sex: str, count: int, tiers: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text(PATIENTS.format(sex))
+    words = [sys.executable, "-m", "broker", "search", "patients", "--at", "one,two", "--config", str(file)]
+    done = subprocess.run(
+        [*words, "--scan", "--format", "json"], capture_output=True, text=True, timeout=60, check=True
+    )
+    told = json.loads(done.stdout)
+    assert (len(told["entities"]), told["total"]) == (count, count)
+    assert [link["tier"] for e in told["entities"] for link in e["links"]] == tiers
+    assert sum(bool(e["collision"]) for e in told["entities"]) == (0 if tiers else 2)

@@ -8,6 +8,7 @@ from typing import Any
 
 from broker.answer import Answer
 from broker.joining.entity import Entity
+from broker.joining.link import reasons
 from broker.joining.locations import locations
 from broker.matching import Value
 from broker.report import Report
@@ -47,6 +48,7 @@ def entity(e: Entity) -> dict[str, Any]:
         "conflicts": {keyword: plain(by) for keyword, by in e.conflicts.items()},
         "collision": {keyword: plain(by) for keyword, by in e.collision.items()},
         "unknown": {archive: list(keywords) for archive, keywords in e.unknown.items()},
+        "links": [{name: getattr(link, name) for name in link.__slots__} for link in reasons(e)],
         "locations": [{name: getattr(copy, name) for name in copy.__slots__} for copy in locations(e)],
         "records": e.copies,
     }

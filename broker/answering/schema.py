@@ -40,6 +40,15 @@ class LocationModel(_Model):
     retrieved: float
 
 
+class LinkModel(_Model):
+    """Why records of several archives are one (docs/identity.md)."""
+
+    tier: Literal["T0", "T1", "T1c", "T2", "T3"]
+    archives: list[str]
+    by: str = Field(description="what joined them: a keyword, a value, or the crosswalk")
+    version: str = Field(description="the version of the rules")
+
+
 class EntityModel(_Model):
     """One patient, study or series, and every archive's word on it."""
 
@@ -61,6 +70,7 @@ class EntityModel(_Model):
     unknown: dict[str, list[str]] = Field(
         description="archive -> conditions that its record leaves undecided"
     )
+    links: list[LinkModel] = Field(description="why several archives' records are one")
     locations: list[LocationModel] = Field(description="every copy, the preferred one first")
     records: int = Field(ge=1, description="records that were joined")
 

@@ -15,6 +15,7 @@ from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names
 from broker.cli.output import report_lines
 from broker.joining.entity import Entity
+from broker.joining.link import reasons
 from broker.joining.locations import locations
 from broker.matching import Value
 from broker.query import Query
@@ -78,6 +79,9 @@ def _table(e: Entity) -> None:
     for keyword, by in e.collision.items():
         sides = ", ".join(f"{archive} says {joined(value)}" for archive, value in by.items())
         console.print(Text(line(f"‼ {keyword}: {sides}")), soft_wrap=True)
+    for link in reasons(e):
+        told = f"one by {link.by} ({link.tier}, rules {link.version}): {', '.join(link.archives)}"
+        console.print(Text(line(told)), soft_wrap=True)
     for copy in locations(e):
         parts = [
             f"there known as {copy.own_id}" if copy.own_id else "",

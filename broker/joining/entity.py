@@ -51,14 +51,14 @@ Saying = tuple[Source, Row]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Why two patients are one: the tier, what joined them, and the rules' version.
+    """Why records of several archives are one: the tier, what joined them, and the rules' version.
 
-    T1 equal issuer and PatientID; T1c equal PatientID in a declared domain; T2 a study in common; T3 the
-    user's crosswalk.
+    T0 equal DICOM UID and nothing contradicting. Patients: T1 equal issuer and PatientID; T1c equal PatientID
+    in a declared domain; T2 a study in common; T3 the user's crosswalk.
     """
 
     tier: str
-    archives: tuple[str, str]
+    archives: tuple[str, ...]
     by: str
     version: str
 

@@ -48,6 +48,13 @@ def linked(patients: Sequence[Entity], studies: Iterable[Entity], rules: Rules) 
     return [e for root, group in members.items() for e in _fused(group, links[root], rules)]
 
 
+def reasons(entity: Entity) -> tuple[Link, ...]:
+    """Why the records of an entity are one, where several archives know it."""
+    if entity.uid is None or len(entity.archives) < 2:
+        return entity.links
+    return (Link("T0", tuple(entity.archives), entity.level.uid, VERSION),)
+
+
 def _fused(group: list[Entity], links: list[Link], rules: Rules) -> list[Entity]:
     """One patient, or each by itself where they contradict each other."""
     if len(group) == 1:
