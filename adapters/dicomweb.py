@@ -26,6 +26,7 @@ from adapters.http import Http, turn
 from adapters.qido_learn import learn
 from broker.adapter import Ask, Page, Received, Wanted
 from broker.errors import RefusedByArchive
+from broker.probing.finding import Probed
 from broker.query import Condition
 from broker.setup.credentials import headers
 from broker.setup.limits import Limits
@@ -180,6 +181,15 @@ class DicomWeb:
         async with aclosing(retrieved(self._streaming(), wanted, folder)) as parts:
             async for part in parts:
                 yield part
+
+    async def probe(self) -> Probed:
+        """Limits, offsets, fuzzy names, unknown keys, encodings, WADO-RS. Raises ArchiveError."""
+        from adapters.dicomweb_probe import findings
+
+        found, count = await findings(self._http, self.can)
+        # each planted question is one request: what pages hide is not the matter of the self-test
+        bare = DicomWeb(self.name, self._http, self.can, Paging(exact=True), self._habits)
+        return Probed(tuple(found), count, bare.find)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -23,6 +23,7 @@ from adapters.dimse_pool import Pool
 from adapters.dimse_rows import shown
 from adapters.options import Options
 from broker.adapter import Ask, Page, Received, Wanted
+from broker.probing.finding import Probed
 from broker.query import Condition
 from catalog.archives import Archive
 from catalog.capability import Can, Kind, Promises, Proof
@@ -141,6 +142,28 @@ class Dimse:
         async with aclosing(retrieved(self._peer, wanted, folder)) as parts:
             async for part in parts:
                 yield part
+
+    async def probe(self) -> Probed:
+        """Services, extended negotiation, names beyond ASCII. Raises ArchiveError.
+
+        Where patients must be asked for first, no record is asked for: a study is only found within one.
+        """
+        from adapters import dimse_probe
+        from adapters.dimse_offer import offer
+
+        found = dimse_probe.offered(await offer(self._peer))
+        await self._negotiate()
+        if self._peer.root == "patient" and not self._known.relational:
+            return Probed(tuple(found), 1, samples=())
+        found += await dimse_probe.texts(self._talk(), self.can, Level.STUDY)
+        return Probed(
+            tuple(found),
+            1 + dimse_probe.LEARNED,
+            lambda ask: dimse_probe.as_asked(self._talk(), ask),
+            dimse_probe.samples(),
+            frozenset({Level.STUDY, Level.SERIES}),
+            by_study=True,
+        )
 
     async def close(self) -> None:
         """Release every association."""

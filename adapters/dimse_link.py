@@ -69,7 +69,7 @@ class Association:
     @classmethod
     async def opened(cls, peer: Peer) -> Association:
         """A new association. Raises ArchiveError."""
-        reader, writer = await _connected(peer)
+        reader, writer = await connected(peer)
         made = cls(peer, reader, writer)
         try:
             await made._associate()
@@ -243,7 +243,8 @@ def _at_once(writer: asyncio.StreamWriter) -> None:
 _QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
-async def _connected(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connected(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which nothing was said yet. Raises Unreachable and TimedOut."""
     name = peer.host if peer.tls else None
     try:
         async with asyncio.timeout(peer.limits.connect):

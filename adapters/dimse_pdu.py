@@ -69,15 +69,13 @@ def associate(calling: str, called: str, root: str) -> bytes:
     """An A-ASSOCIATE-RQ (PS3.8 9.3.2) for C-ECHO and C-FIND, with relational queries (PS3.4 C.5.2.1)."""
     names = [title.encode("ascii").ljust(16) for title in (called, calling)]
     contexts = [
-        _item(0x20, bytes([number, 0, 0, 0]) + _item(0x30, sop.encode()) + _item(0x40, IMPLICIT.encode()))
+        item(0x20, bytes([number, 0, 0, 0]) + item(0x30, sop.encode()) + item(0x40, IMPLICIT.encode()))
         for number, sop in ((1, VERIFICATION), (3, FIND[root]))
     ]
     find = FIND[root].encode()
-    about = (
-        _item(0x51, struct.pack(">I", MAX_PDU)) + _item(0x52, OURS.encode()) + _item(0x55, b"IMAGING_BROKER")
-    )
-    about += _item(0x56, struct.pack(">H", len(find)) + find + b"\x01\x01")
-    items = [_item(0x10, APPLICATION.encode()), *contexts, _item(0x50, about)]
+    about = item(0x51, struct.pack(">I", MAX_PDU)) + item(0x52, OURS.encode()) + item(0x55, b"IMAGING_BROKER")
+    about += item(0x56, struct.pack(">H", len(find)) + find + b"\x01\x01")
+    items = [item(0x10, APPLICATION.encode()), *contexts, item(0x50, about)]
     body = struct.pack(">HH16s16s32x", 1, 0, *names) + b"".join(items)
     return struct.pack(">BBI", 1, 0, len(body)) + body
 
@@ -91,12 +89,12 @@ def accepted(pdu: bytes, root: str) -> Negotiated:
         raise Malformed("its answer to the association request is cut short", "bad_protocol")
     contexts: dict[str, int] = {}
     about: list[tuple[int, bytes]] = []
-    for kind, raw in _items(pdu[FIXED:]):
+    for kind, raw in items(pdu[FIXED:]):
         sop = {1: VERIFICATION, 3: FIND[root]}.get(raw[0]) if kind == 0x21 and len(raw) >= 4 else None
-        if sop is not None and raw[2] == 0 and (0x40, IMPLICIT.encode()) in _items(raw[4:]):
+        if sop is not None and raw[2] == 0 and (0x40, IMPLICIT.encode()) in items(raw[4:]):
             contexts[sop] = raw[0]
         elif kind == 0x50:
-            about += _items(raw)
+            about += items(raw)
     if FIND[root] not in contexts:
         raise RefusedByArchive(f"it does not offer C-FIND at {root.capitalize()} Root", "not_supported")
     return _negotiated(contexts, about, FIND[root].encode())
@@ -116,11 +114,11 @@ def _negotiated(contexts: Mapping[str, int], about: list[tuple[int, bytes]], sop
     )
 
 
-def _item(kind: int, raw: bytes) -> bytes:
+def item(kind: int, raw: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(raw)) + raw
 
 
-def _items(raw: bytes) -> list[tuple[int, bytes]]:
+def items(raw: bytes) -> list[tuple[int, bytes]]:
     """Type and value of every item; a transfer syntax may be padded, as some do. Raises Malformed."""
     found, at = [], 0
     while at < len(raw):

@@ -2,9 +2,10 @@
 
 An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
 archive before it is asked, show the `request` that it would send, `count` without listing, `check` whether
-its archive is there, tell `citations`, `fetch` instances, say which copy answered (`via`), and `close`. It
-may be asked again after that. It receives only conditions that its `can` declared, applies no filter of its
-own, merges nothing, knows no deadline (it is cancelled) and raises one of the errors in `broker.errors`.
+its archive is there, `probe` what it really does, tell `citations`, `fetch` instances, say which copy
+answered (`via`), and `close`. It may be asked again after that. It receives only conditions that its `can` declared, applies no
+filter of its own, merges nothing, knows no deadline (it is cancelled) and raises one of the errors in
+`broker.errors`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from catalog.capability import Can
 from catalog.keywords import Level
 
 if TYPE_CHECKING:
+    from broker.probing.finding import Probed
     from catalog.collection import Collection
 
 
@@ -233,6 +235,15 @@ class Checks(Protocol):
 
     async def check(self) -> str:
         """What the archive is, in a few words: `QIDO-RS`, `XNAT 1.8.10`. Raises ArchiveError."""
+        ...
+
+
+@runtime_checkable
+class Probes(Protocol):
+    """An adapter that can find out more of its archive than the questions that suit every archive."""
+
+    async def probe(self) -> Probed:
+        """What it found by a few harmless questions of its protocol. Raises ArchiveError."""
         ...
 
 

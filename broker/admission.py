@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -14,6 +14,7 @@ from broker.adapter import Adapter, Ask, Shows
 from broker.audit import Audit
 from broker.errors import ArchiveError, LeftAlone
 from broker.pauses import Pauses, Standing, counts, key_of
+from broker.plan import Plan
 from broker.report import Report
 from broker.setup.limits import Limits
 from catalog.archives import Archive
@@ -80,6 +81,13 @@ class Admission:
             self.pauses.answered(self.key)
         else:
             self.pauses.failed(self.key, archive, error)
+
+    def broke(self, archive: str, made: Plan, broken: Mapping[str, int], kept: int) -> None:
+        """Keep broken promises of an archive of the federation as evidence."""
+        if self.key is not None and any(broken.values()):
+            from broker.measurements import keep_broken
+
+            keep_broken(archive, self.address, made, broken, kept)
 
     def released(self) -> None:
         """The question was given up by whoever asked; nothing is known of the archive."""

@@ -67,7 +67,7 @@ class Session:
         picked = _picked(known.archives, chosen)
         self.rules = replace(known.rules, prefer=prefer) if prefer else known.rules
         by_rule(self.rules.prefer, self.rules)
-        self.adapters = [a if isinstance(a, Adapter) else _known(adapter_for(a)) for a in picked]
+        self.adapters = [a if isinstance(a, Adapter) else _known(adapter_for(a), a.url) for a in picked]
         self.admissions = [
             Admission() if isinstance(a, Adapter) else Admission.of(a, _PAUSES, known.audit) for a in picked
         ]
@@ -184,11 +184,11 @@ def as_query(query: Query | str, conditions: Sequence[str] = ()) -> Query:
     return query
 
 
-def _known(adapter: Adapter) -> Adapter:
+def _known(adapter: Adapter, url: str) -> Adapter:
     """The adapter, with what was measured of its archive on this machine before what it promises."""
     from broker.measurements import matching
 
-    found = matching(adapter.name)
+    found = matching(adapter.name, url)
     if found:
         from broker.planning.measured import measured
 

@@ -206,6 +206,7 @@ class Asking:
             report.untold = [k for k in made.taken_there() if k not in checker.unknown]
             report.broken = dict(checker.broken)
             self._distrust.note(adapter.name, {k: n for k, n in report.broken.items() if n >= report.kept})
+            self._admissions[rank].broke(adapter.name, made, report.broken, report.kept)
             _remarks(report)
 
     async def _plan(self, adapter: Adapter, wish: Wish) -> Plan:

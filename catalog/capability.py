@@ -56,6 +56,7 @@ class Can:
     unknowns     whether it can tell of records that leave a condition undecided: how many, and which
     cite         on what the promises rest: a clause, a probe at a date, the federation file
     cites        keyword -> on what the promises for this keyword rest, where that is something else
+    level_cites  the same, of one level alone
     own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
     by_level     what it matches at one level, in place of `matches`, where its levels differ
     hopes        promises, by level, that only hold if a self-test (`learn`) says so
@@ -79,6 +80,7 @@ class Can:
     hopes: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
     cite: str = ""
     cites: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    level_cites: Mapping[Level, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
         """The kinds of matching promised for a keyword."""
@@ -108,6 +110,8 @@ class Can:
     def at(self, level: Level) -> Can:
         """The same, as it holds for questions of one level."""
         here = replace(self, matches=self.by_level[level], by_level={}) if level in self.by_level else self
+        if level in self.level_cites:
+            here = replace(here, cites={**self.cites, **self.level_cites[level]}, level_cites={})
         gone = {k for k in self.own_level if k in USUAL and USUAL[k].level is not level}
         return replace(here.without(gone), absent=self.absent | gone) if gone else here
 

@@ -5,8 +5,10 @@ A line is one Evidence of one capability of one archive:
     {"archive": "hospital", "capability": "public_api", "status": "yes", "value": "DICOMweb", "as_of":
      "2026-11-23T04:00:00Z", "by": "imaging-broker 0.1.0", "cite": "QIDO-RS, 12 questions", "url": ...}
 
-Whoever asks the archive decides what is recorded. `MATCHING` is the capability under which a probe records,
-with `about` = a DICOM keyword and `value` = one kind of matching, whether the archive applies it.
+Whoever asks the archive decides what is recorded. Two capabilities are no cells of the matrix. Under
+`MATCHING` a probe records, with `about` = a DICOM keyword at a level (`STUDY PatientID`; without a level: at
+all of them) and `value` = one kind of matching, whether the archive applies it; under `BEHAVIOUR`, with
+`about` = what is meant (`limit`, `halves` ...), how it answers, and promises that it broke in a search.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import IO, Any
 from catalog.evidence import DATE, Basis, Confidence, Evidence, Source, Status
 
 FILE = "evidence.jsonl"
-MATCHING = "matching"
+MATCHING, BEHAVIOUR = "matching", "behaviour"
 LONGEST = 100_000  # bytes of a line that are read; a longer one is damaged
 
 _OPTIONAL = ("value", "quote", "note", "about", "by")
@@ -48,10 +50,10 @@ class Recorded:
     damaged: tuple[tuple[int, str], ...] = ()
 
     def by_cell(self) -> dict[str, dict[str, list[Evidence]]]:
-        """Archive -> capability -> evidence, oldest first; without MATCHING, which is no cell."""
+        """Archive -> capability -> evidence, oldest first; without what is no cell."""
         cells: defaultdict[str, dict[str, list[Evidence]]] = defaultdict(dict)
         for f in self.found:
-            if f.capability != MATCHING:
+            if f.capability not in (MATCHING, BEHAVIOUR):
                 cells[f.archive].setdefault(f.capability, []).append(f.evidence)
         return dict(cells)
 
@@ -131,6 +133,14 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield line
         while line and not line.endswith(b"\n"):
             line = stream.readline(LONGEST + 1)
+
+
+def read(line: bytes) -> Found | None:
+    """One line of a file of evidence; None where it is damaged."""
+    try:
+        return _read(line)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _plain(f: Found) -> dict[str, str]:

@@ -50,6 +50,8 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         verbs.add_parser("matrix", help="what is known of archives and archive software, with its evidence")
     )
     _compare(verbs.add_parser("compare", help="archives, or archive programs, capability by capability"))
+    arguments.probe(verbs.add_parser("probe", help="ask an archive what it really does, as evidence"))
+    arguments.sync(verbs.add_parser("sync", help="probe the archives again, and say what changed"))
     _collections(
         verbs.add_parser("collections", help="data sets as a whole: how many patients, which licence")
     )

@@ -168,6 +168,36 @@ def _kept(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--quiet", "-q", action="store_true", help="no progress and no reports")
 
 
+def probe(verb: argparse.ArgumentParser) -> None:
+    """`broker probe`."""
+    verb.epilog, verb.formatter_class = examples.PROBE, argparse.RawDescriptionHelpFormatter
+    verb.add_argument("archive", nargs="+", metavar="ARCHIVE", help="of the federation")
+    _probing(verb, pause=0.0)
+
+
+def sync(verb: argparse.ArgumentParser) -> None:
+    """`broker sync`."""
+    verb.epilog, verb.formatter_class = examples.PROBE, argparse.RawDescriptionHelpFormatter
+    verb.add_argument("archive", nargs="*", metavar="ARCHIVE", help="only these (all that are not retired)")
+    verb.add_argument(
+        "--older-than", default="7d", metavar="AGE", help="whose last probe is older: 7d, 12h, 30m, 0 (7d)"
+    )
+    verb.add_argument("--at-once", type=int, default=2, metavar="N", help="so many archives at once (2)")
+    _probing(verb, pause=0.2)
+
+
+def _probing(verb: argparse.ArgumentParser, pause: float) -> None:
+    verb.add_argument(
+        "--pause", type=float, default=pause, metavar="SECONDS", help=f"between two questions ({pause:g})"
+    )
+    verb.add_argument(
+        "--timeout", type=float, default=120.0, metavar="SECONDS", help="for each archive (120)"
+    )
+    verb.add_argument("--format", choices=("table", "json"), default="table")
+    verb.add_argument("--quiet", "-q", action="store_true", help="no progress")
+    verb.add_argument("--config", metavar="FILE", help="federation file")
+
+
 def completion(verb: argparse.ArgumentParser) -> None:
     """`broker completion`."""
     verb.add_argument("shell", choices=("bash", "zsh", "fish"))

@@ -91,3 +91,10 @@ COMPLETION = """once, in the shell's own start-up file:
   zsh    echo 'source <(broker completion zsh)' >> ~/.zshrc      (after compinit)
   fish   broker completion fish > ~/.config/fish/completions/broker.fish
 """
+
+PROBE = """examples:
+  broker probe hospital                ask it some 60 harmless questions: what it shows is kept as evidence
+  broker matrix hospital --why         what was measured, beside what was said
+  broker sync                          every archive whose last probe is older than a week
+  broker sync hospital xnat --older-than 0
+"""

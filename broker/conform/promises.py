@@ -10,9 +10,10 @@ import pytest
 from broker.adapter import Adapter, Ask
 from broker.conform.base import Base, came, learned, none_of, records_of, through
 from broker.conform.held import Key, Record, same
-from broker.conform.questions import asked, nobodys
+from broker.conform.questions import asked
 from broker.meaning import values
 from broker.meaning.logic import Truth
+from broker.meaning.nobody import nobodys
 from broker.plan import ALWAYS_FILLED, Wish, plan
 from broker.query import Condition, Query, condition
 from broker.report import Status

@@ -6,27 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from broker.errors import BadQuery
 from broker.meaning import values
+from broker.meaning.nobody import NOBODY, nobodys
 from broker.query import Condition, condition
 from catalog.capability import Kind
 from catalog.keywords import Keyword
 
-NOBODY = "No such value"
-_NOBODYS = {
-    "UI": "2.25.1",
-    "DA": "18000101",
-    "TM": "035959.123",
-    "DT": "18000101000000",
-    "AS": "999D",
-    "CS": "NO_SUCH",
-    **dict.fromkeys(values.NUMBERS, "-98765"),
-}
 ODD = ("%", "_", "O'X", '"', "a&b=c#d", "[x]", "A;B", "\u00e9\u5c71")
 """Characters that mean something to SQL, URLs, regular expressions or character sets."""
-
-
-def nobodys(key: Keyword) -> str:
-    """A value that no record has."""
-    return _NOBODYS.get(key.vr, NOBODY)
 
 
 def asked(key: Keyword, kinds: Iterable[Kind], held: list[str]) -> list[Condition]:

@@ -10,9 +10,9 @@ import pytest
 
 from broker.adapter import Adapter, Ask, Page, Shows
 from broker.conform.base import Base, came, learned, must, none_of, told
-from broker.conform.questions import nobodys
 from broker.errors import BadQuery
 from broker.meaning import values
+from broker.meaning.nobody import nobodys
 from broker.plan import Wish, plan
 from broker.query import Query, condition
 from catalog.capability import Can, Kind

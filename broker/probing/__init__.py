@@ -1,0 +1,1 @@
+"""What a live archive really does: planted, harmless questions, and what follows from the answers."""

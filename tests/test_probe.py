@@ -1,0 +1,216 @@
+"""Probes of real servers: what is measured agrees with what they do when they are asked directly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from asking import ask
+from peers.dcmqrscp import Dcmqrscp
+from peers.orthanc import HOST, Orthanc
+
+from broker.api import Session
+from broker.cli import main
+from broker.probe import Result, probe
+from broker.query import Query
+from catalog.archives import Archive
+from catalog.evidence import Status
+from catalog.probes import BEHAVIOUR, MATCHING, recorded
+from fixtures.dicom import Truth, truth
+
+YES, NO = Status.YES, Status.NO
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Evidence of its own for each test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path
+
+
+def web(orthanc: Orthanc) -> Archive:
+    """An Orthanc's DICOMweb side as an archive of a federation."""
+    return Archive("web", "dicomweb", url=orthanc.url)
+
+
+def dimse(port: int, aet: str) -> Archive:
+    """A C-FIND SCP as an archive of a federation."""
+    return Archive("pacs", "dimse", url=f"dimse://{HOST}:{port}", options={"ae_title": aet})
+
+
+def verdicts(result: Result) -> dict[tuple[str, str], Status]:
+    """(level and keyword, kind of matching) -> verdict."""
+    assert result.error is None
+    return {
+        (f.evidence.about, f.evidence.value): f.evidence.status
+        for f in result.found
+        if f.capability == MATCHING
+    }
+
+
+def cell(result: Result, capability: str) -> str:
+    """The value of one measured cell."""
+    (found,) = [f.evidence for f in result.found if f.capability == capability]
+    assert found.as_of
+    assert found.by.startswith("imaging-broker ")
+    return found.value
+
+
+def behaviour(result: Result, about: str) -> Status:
+    """What was said of one behaviour."""
+    (found,) = [f.evidence for f in result.found if (f.capability, f.evidence.about) == (BEHAVIOUR, about)]
+    return found.status
+
+
+def directly(orthanc: Orthanc, query: str, path: str = "studies") -> int:
+    """How many records a question of urllib brings."""
+    with urllib.request.urlopen(f"{orthanc.url}/{path}?{query}", timeout=10) as reply:
+        return len(json.load(reply))
+
+
+async def test_orthanc_mended_as_it_answers_directly(mended: Orthanc) -> None:
+    result = await probe(web(mended))
+    seen = verdicts(result)
+    assert result.questions <= 80
+    assert seen["", "any text"] is (YES if directly(mended, "PatientName=SMITH%5EJOHN") else NO) is YES
+    assert seen["STUDY PatientName", "letters of any case"] is (
+        YES if directly(mended, "PatientName=*smith*") else NO
+    )
+    assert seen["STUDY PatientID", "letters of any case"] is (
+        YES if directly(mended, "PatientID=ru1") else NO
+    )
+    assert seen["STUDY Modality", "single value"] is (YES if directly(mended, "Modality=CT") else NO) is NO
+    assert (
+        seen["SERIES Modality", "single value"]
+        is (YES if directly(mended, "Modality=CT", "series") else NO)
+        is YES
+    )
+    assert seen["STUDY StudyDate", "range"] is YES
+    assert (
+        cell(result, "size")
+        == f"{directly(mended, '')} studies"
+        == f"{len(truth()['archives']['b'])} studies"
+    )
+    assert cell(result, "dicom_transfer_protocol") == "QIDO-RS, WADO-RS"
+    assert int(cell(result, "dicom_tags_queryable")) >= 12
+    assert (behaviour(result, "limit"), behaviour(result, "halves")) == (YES, YES)
+    assert behaviour(result, "fuzzymatching") is NO
+
+
+async def test_orthanc_as_packaged_decodes_nothing(packaged: Orthanc) -> None:
+    seen = verdicts(await probe(web(packaged)))
+    assert directly(packaged, "PatientName=SMITH%5EJOHN") == 0
+    assert seen["", "any text"] is NO
+    assert seen["STUDY PatientName", "wildcard"] is YES, "letters arrive"
+    assert ("STUDY PatientName", "single value") not in seen, "what cannot arrive proves nothing"
+
+
+def findscu(archive: Archive, level: str, *keys: str) -> int:
+    """How many records dcmtk's findscu gets."""
+    host, _, port = archive.url.removeprefix("dimse://").partition(":")
+    told = [
+        "findscu",
+        "-v",
+        "-S",
+        "-aec",
+        str(archive.options["ae_title"]),
+        "-k",
+        f"QueryRetrieveLevel={level}",
+    ]
+    for key in keys:
+        told += ["-k", key]
+    done = subprocess.run([*told, host, port], capture_output=True, text=True, check=True, timeout=30)
+    return (done.stdout + done.stderr).count("(Pending)")
+
+
+async def test_dcmqrscp_as_findscu_sees_it(dcmqrscp: Dcmqrscp) -> None:
+    archive = dimse(dcmqrscp.port, dcmqrscp.aet)
+    result = await probe(archive)
+    seen = verdicts(result)
+    everything = findscu(archive, "STUDY", "StudyInstanceUID")
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "PatientName=*DOE*")
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "PatientName=*doe*") == 0
+    assert seen["STUDY PatientName", "wildcard"] is YES
+    assert seen["STUDY PatientName", "letters of any case"] is NO
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "ModalitiesInStudy=ZZ") == everything > 0
+    assert seen["STUDY ModalitiesInStudy", "single value"] is NO
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "Modality=ZZ") == everything
+    assert seen["STUDY Modality", "single value"] is NO
+    assert seen["SERIES Modality", "single value"] is YES
+    assert "C-ECHO, C-FIND Study Root" in cell(result, "dicom_transfer_protocol")
+    assert behaviour(result, "extended negotiation") is NO
+
+
+async def test_orthanc_by_c_find_as_findscu_sees_it(mended: Orthanc) -> None:
+    archive = dimse(mended.dicom_port, mended.aet)
+    seen = verdicts(await probe(archive))
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "PatientName=*smith*")
+    assert seen["STUDY PatientName", "letters of any case"] is YES
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "ModalitiesInStudy=CT")
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "ModalitiesInStudy=ZZ") == 0
+    assert seen["STUDY ModalitiesInStudy", "single value"] is YES
+    assert findscu(archive, "STUDY", "StudyInstanceUID", "Modality=CT") == 0
+    assert seen["STUDY Modality", "single value"] is NO
+
+
+async def test_no_value_of_a_record_is_kept(mended: Orthanc, own_state: Path) -> None:
+    await probe(web(mended))
+    await probe(dimse(mended.dicom_port, mended.aet))
+    kept = "".join(f.read_text() for f in (own_state / "state").rglob("*.jsonl"))
+    assert '"STUDY PatientName"' in kept
+    assert [v for v in _values(truth()) if len(v) > 3 and v in kept] == []
+
+
+def _values(of: Truth) -> Iterable[str]:
+    for held in of["archives"]["b"]:
+        for record in (held["study"], *held["series"]):
+            for name, value in record.items():
+                if name not in ("ModalitiesInStudy", "Modality", "SpecificCharacterSet", "BodyPartExamined"):
+                    yield from value if isinstance(value, list) else [value]
+
+
+async def test_the_next_explain_cites_the_probe_and_drops_what_was_refuted(
+    dcmqrscp: Dcmqrscp, own_state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = own_state / "federation.toml"
+    archive = dimse(dcmqrscp.port, dcmqrscp.aet)
+    file.write_text(
+        f'[archives.pacs]\nadapter = "dimse"\nurl = "{archive.url}"\noptions = {{ ae_title = "{dcmqrscp.aet}" }}\n'
+    )
+
+    def why(query: Query) -> str:
+        (told,) = Session(query, at=["pacs"], config_file=file).explain()
+        return told.plan.steps[0].why + (" (self-test first)" if told.may_learn else "")
+
+    named, dated = Query("studies", "PatientName=DOE*"), Query("studies", "StudyDate=2021")
+    assert "self-test first" in why(named)
+    assert "PS3.4" in why(dated)
+    result = await probe(archive)
+    assert "self-test first" not in why(named), "measured: case matters there"
+    assert f"(measured 20{why(dated).partition('(measured 20')[2]}" in why(dated)
+    assert f"probe, {result.questions} questions" in why(dated)
+    after = await ask("studies", "PatientName=doe*", at=["pacs"], config_file=file, scan=True)
+    assert len(after) == 1, "what it cannot do is done here"
+
+    assert main(["matrix", "pacs", "--why", "--config", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "C-ECHO, C-FIND Study Root" in shown
+    assert f"probe, {result.questions} questions" in shown
+
+
+async def test_a_second_probe_keeps_the_first_and_tells_no_change(mended: Orthanc) -> None:
+    first = await probe(web(mended))
+    again = await probe(web(mended))
+    assert len(first.changes) == len(first.found)
+    assert again.changes == []
+    assert len(recorded().found) == len(first.found) + len(again.found)
+
+
+async def test_an_archive_that_is_not_there_changes_nothing() -> None:
+    result = await probe(Archive("gone", "dicomweb", url="http://127.0.0.1:9/dicom-web"))
+    assert result.error is not None
+    assert recorded().found == ()
