@@ -26,7 +26,6 @@ from adapters.http import Http, turn
 from adapters.qido_learn import learn
 from broker.adapter import Ask, Page, Received, Wanted
 from broker.errors import RefusedByArchive
-from broker.probing.finding import Probed
 from broker.query import Condition
 from broker.setup.credentials import headers
 from broker.setup.limits import Limits
@@ -36,6 +35,8 @@ from catalog.keywords import OURS, Level, keyword
 
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
+
+    from broker.probing.finding import Probed
 
 __all__ = ["QIDO", "DicomWeb", "Paging"]
 
@@ -185,6 +186,7 @@ class DicomWeb:
     async def probe(self) -> Probed:
         """Limits, offsets, fuzzy names, unknown keys, encodings, WADO-RS. Raises ArchiveError."""
         from adapters.dicomweb_probe import findings
+        from broker.probing.finding import Probed
 
         found, count = await findings(self._http, self.can)
         # each planted question is one request: what pages hide is not the matter of the self-test

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from adapters import dimse_levels as levels
 from adapters.dimse_get import listed, retrieved
@@ -23,11 +24,13 @@ from adapters.dimse_pool import Pool
 from adapters.dimse_rows import shown
 from adapters.options import Options
 from broker.adapter import Ask, Page, Received, Wanted
-from broker.probing.finding import Probed
 from broker.query import Condition
 from catalog.archives import Archive
 from catalog.capability import Can, Kind, Promises, Proof
 from catalog.keywords import OURS, Level, keyword
+
+if TYPE_CHECKING:
+    from broker.probing.finding import Probed
 
 _TEXT = frozenset({Kind.SINGLE, Kind.WILDCARD})
 _ONE = frozenset({Kind.SINGLE})
@@ -150,6 +153,7 @@ class Dimse:
         """
         from adapters import dimse_probe
         from adapters.dimse_offer import offer
+        from broker.probing.finding import Probed
 
         found = dimse_probe.offered(await offer(self._peer))
         await self._negotiate()

@@ -3,9 +3,9 @@
 An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
 archive before it is asked, show the `request` that it would send, `count` without listing, `check` whether
 its archive is there, `probe` what it really does, tell `citations`, `fetch` instances, say which copy
-answered (`via`), and `close`. It may be asked again after that. It receives only conditions that its `can` declared, applies no
-filter of its own, merges nothing, knows no deadline (it is cancelled) and raises one of the errors in
-`broker.errors`.
+answered (`via`), and `close`. It may be asked again after that. It receives only conditions that its `can`
+declared, applies no filter of its own, merges nothing, knows no deadline (it is cancelled) and raises one of
+the errors in `broker.errors`.
 """
 
 from __future__ import annotations
