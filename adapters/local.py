@@ -17,9 +17,10 @@ from broker.meaning.values import KEEPS_BACKSLASH
 from broker.setup.credentials import login
 from catalog.archives import Archive
 from catalog.capability import Can
+from catalog.holdings import Held, Store
 from catalog.keywords import Level, keyword
 from catalog.problems import CatalogError, Corrupt, Missing
-from catalog.store import Held, Store, store, usual
+from catalog.store import store, usual
 
 
 class Local:

@@ -12,8 +12,8 @@ from adapters.sql import DUCKDB, Dialect, escaped
 from adapters.sql_levels import EVERY, Layout
 from broker.meaning.values import folded
 from catalog.capability import Can, Kind
+from catalog.holdings import Held, table
 from catalog.keywords import Level, keyword
-from catalog.store import Held, table
 
 _TEXT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.WILDCARD, Kind.CONTAINS, Kind.EMPTY})
 _EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.EMPTY})

@@ -24,9 +24,10 @@ from benchmarks.processes import ROOT, Helper, Unavailable
 from benchmarks.tables import Aim, Result, Table
 from broker.api import Session
 from broker.query import Query
+from catalog.holdings import Store
 from catalog.importing import Wanted, import_into
 from catalog.imports.rows import Options
-from catalog.store import Store, store
+from catalog.store import store
 
 ABOUT = (
     "1,000,000 series of the IDC index as a CSV file with 24 columns: imported into the catalog, searched "

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from catalog.holdings import Outcome, Source, Store, named
 from catalog.imports import files as places
 from catalog.imports.kinds import kind, recognized
 from catalog.imports.rows import File, Found, Kind, Options, Rejected, Row
 from catalog.problems import BadFile
-from catalog.store import Outcome, Source, Store, named
 
 
 @dataclass(frozen=True, slots=True)

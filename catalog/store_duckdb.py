@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import store_sql as sql
+from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Corrupt, Missing, StoreFault
-from catalog.store import Held, Imported, Outcome, Source, named, table
 from catalog.store_taking import ABOUT, SOURCES, STAGED, Taking, spool
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import store_sql as sql
+from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Missing, StoreFault
-from catalog.store import Held, Imported, Outcome, Source, named, table
 from catalog.store_taking import ABOUT, OWN, SOURCES, STAGED, TABLES, Taking, spool
 
 if TYPE_CHECKING:

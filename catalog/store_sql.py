@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from catalog.holdings import Column, Held
 from catalog.keywords import Keyword, Level, keyword
 from catalog.prepared import KEEPS_BACKSLASH
-from catalog.store import Column, Held
 
 # beside keywords: key, level, source of the last change, its line and file, earlier sources as `id:line`
 OWN = ("_key", "_level", "_source", "_line", "_file", "_also")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from catalog import store_sql as sql
+from catalog.holdings import Outcome, Source, table
 from catalog.imports.rows import Rejected, Row
 from catalog.prepared import Preparing, ready
 from catalog.problems import BadFile
-from catalog.store import Outcome, Source, table
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS archives (name TEXT PRIMARY KEY, about TEXT)",

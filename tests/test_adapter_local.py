@@ -20,9 +20,10 @@ from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
 from broker.meaning import values
 from catalog import store_postgres
+from catalog.holdings import Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
-from catalog.store import Source, Store, store
+from catalog.store import store
 from fixtures.dicom import truth
 
 HELD = records(truth()["archives"]["b"])

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from peers.postgres import PASSWORD, Postgres
 
+from catalog.holdings import Outcome, Source, Store, table
 from catalog.imports.rows import Rejected, Row
 from catalog.keywords import Level
 from catalog.problems import BadFile, Busy, Corrupt, Missing
-from catalog.store import Outcome, Source, Store, store, table
+from catalog.store import store
 
 FILE = Source("mine", "/file.csv", "csv", 1, "00")
 OTHER = Source("mine", "/other.csv", "csv", 1, "11")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from broker.answer import Answer
+from broker.answering.found import Found
 from broker.joining.entity import Entity
 from broker.joining.link import reasons
 from broker.joining.locations import locations
@@ -16,7 +16,7 @@ from broker.report import Report
 FORMAT = "imaging-broker/answer/1"
 
 
-def document(answer: Answer) -> dict[str, Any]:
+def document(answer: Found) -> dict[str, Any]:
     """The whole answer, in the form of `schema.AnswerModel`."""
     return {
         "format": FORMAT,
@@ -73,7 +73,7 @@ def _told(value: Value) -> Any:
     return [item if isinstance(item, str) else plain(dict(item)) for item in value]
 
 
-def flat_columns(answer: Answer) -> list[str]:
+def flat_columns(answer: Found) -> list[str]:
     """The columns of a flat table: every keyword that some archive gave, in its order, and `archives`."""
     order: dict[tuple[str, ...], None] = {}
     given: set[str] = set()
@@ -83,7 +83,7 @@ def flat_columns(answer: Answer) -> list[str]:
     return [*dict.fromkeys(k for keywords in order for k in keywords if k in given), "archives"]
 
 
-def flat(answer: Answer, columns: list[str]) -> Iterator[list[str | None]]:
+def flat(answer: Found, columns: list[str]) -> Iterator[list[str | None]]:
     """One row an entity; several values are joined with a backslash, as DICOM does."""
     for e in answer.entities:
         shown = e.values

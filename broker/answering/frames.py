@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-    from broker.answer import Answer
+    from broker.answering.found import Found
 
 Table = dict[str, list[Cell]]
 
@@ -35,7 +35,7 @@ def types(columns: Sequence[str]) -> dict[str, str]:
     return {name: column(name).type for name in (*columns, UNTYPED)}
 
 
-def table(answer: Answer) -> tuple[dict[str, str], Table]:
+def table(answer: Found) -> tuple[dict[str, str], Table]:
     """Columns with their types, and their values, one an entity, as `broker.answering.columns` says."""
     kinds = types(flat_columns(answer))
     made: Table = {name: [] for name in kinds}
@@ -57,7 +57,7 @@ def table(answer: Answer) -> tuple[dict[str, str], Table]:
     return kinds, made
 
 
-def to_arrow(answer: Answer) -> pyarrow.Table:
+def to_arrow(answer: Found) -> pyarrow.Table:
     """An Arrow table; each field's metadata holds its unit and its DICOM source."""
     pa = _load("pyarrow", "arrow")
     kinds, made = table(answer)
@@ -70,7 +70,7 @@ def to_arrow(answer: Answer) -> pyarrow.Table:
     return found
 
 
-def to_pandas(answer: Answer) -> pandas.DataFrame:
+def to_pandas(answer: Found) -> pandas.DataFrame:
     """A pandas frame: `string`, `Int64`, `Float64` and `datetime64[s]`, all of which can be missing."""
     pd = _load("pandas", "pandas")
     kinds, made = table(answer)
@@ -80,7 +80,7 @@ def to_pandas(answer: Answer) -> pandas.DataFrame:
     return found
 
 
-def to_polars(answer: Answer) -> polars.DataFrame:
+def to_polars(answer: Found) -> polars.DataFrame:
     """A polars frame: `String`, `Int64`, `Float64` and `Date`."""
     pl = _load("polars", "polars")
     kinds, made = table(answer)

@@ -12,7 +12,7 @@ from broker.report import Report
 from broker.safe import line
 
 if TYPE_CHECKING:
-    from broker.answer import Answer
+    from broker.answering.found import Found
 
 ROWS = 20
 
@@ -53,7 +53,7 @@ class Reports(Sequence[Report]):
         return _table(heads, rows)
 
 
-def answer(found: Answer) -> str:
+def answer(found: Found) -> str:
     """The first entities by the usual columns, how many there are, and the reports."""
     shown = [(e, e.values) for e in found.entities[:ROWS]]
     columns = [

@@ -14,7 +14,7 @@ from broker.errors import BadQuery
 from broker.joining.entity import listed
 
 if TYPE_CHECKING:
-    from broker.answer import Answer
+    from broker.answering.found import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Collection:
     entities: int
 
 
-def collections(answer: Answer) -> Sequence[Collection]:
+def collections(answer: Found) -> Sequence[Collection]:
     """The collections that the entities of an answer belong to, by name."""
     counts: Counter[str] = Counter()
     ranks: dict[str, dict[str, int]] = {}
@@ -51,7 +51,7 @@ def collections(answer: Answer) -> Sequence[Collection]:
     ]
 
 
-def facets(answer: Answer, names: Iterable[str]) -> dict[str, FacetCounts]:
+def facets(answer: Found, names: Iterable[str]) -> dict[str, FacetCounts]:
     """The entities of an answer by the values of some attributes. Raises BadQuery."""
     asked = facets_of(names)
     named = {k for e in answer.entities for source, _ in e.sayings for k in source.keywords}

@@ -12,9 +12,9 @@ from broker.cli import INCOMPLETE, OK
 from broker.config import Federation, federation
 from broker.errors import BadConfig, BadInput, BadQuery
 from broker.safe import cell, line
+from catalog.holdings import Imported, Outcome, Source, Store
 from catalog.imports.rows import Columns, Options, Rejected
 from catalog.problems import BadFile, StoreFault
-from catalog.store import Imported, Outcome, Source, Store
 
 SHOWN = 20  # rejected rows on the terminal
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from broker.errors import BadConfig
 from broker.setup.credentials import login
+from catalog.holdings import Store
 from catalog.problems import CatalogError
-from catalog.store import Store, store, usual
+from catalog.store import store, usual
 
 ADAPTER = "local"
 BROKEN = "catalog"  # the name under which a catalog that cannot be read answers, so that it is not overlooked
