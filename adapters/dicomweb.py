@@ -191,7 +191,7 @@ class DicomWeb:
         found, count = await findings(self._http, self.can)
         # each planted question is one request: what pages hide is not the matter of the self-test
         bare = DicomWeb(self.name, self._http, self.can, Paging(exact=True), self._habits)
-        return Probed(tuple(found), count, bare.find)
+        return Probed(found, count, bare.find)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -158,10 +158,10 @@ class Dimse:
         found = dimse_probe.offered(await offer(self._peer))
         await self._negotiate()
         if self._peer.root == "patient" and not self._known.relational:
-            return Probed(tuple(found), 1, samples=())
+            return Probed(found, 1, samples=())
         found += await dimse_probe.texts(self._talk(), self.can, Level.STUDY)
         return Probed(
-            tuple(found),
+            found,
             1 + dimse_probe.LEARNED,
             lambda ask: dimse_probe.as_asked(self._talk(), ask),
             dimse_probe.samples(),

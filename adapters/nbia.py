@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adapters.ahead import in_order
@@ -26,6 +27,9 @@ from broker.setup.limits import Limits
 from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.keywords import USUAL, Level
+
+if TYPE_CHECKING:
+    from broker.probing.finding import Probed
 
 LOOKUPS = 100  # series of one reply whose metadata are asked for one by one, where no list can be asked
 
@@ -76,6 +80,17 @@ class Nbia:
         """Which version answers, and how many collections it lists. Raises ArchiveError."""
         door, collections = await self._service.opened()
         return f"NBIA REST {door.version}, {len(collections)} collections"
+
+    async def probe(self) -> Probed:
+        """Which endpoints are served, and how many collections there are. Raises ArchiveError.
+
+        No record is asked for: a reply without pages may be a whole collection.
+        """
+        from adapters.nbia_probe import findings
+        from broker.probing.finding import Probed
+
+        found, count = await findings(*await self._service.opened())
+        return Probed(found, count, samples=())
 
     async def close(self) -> None:
         """Close the connections."""

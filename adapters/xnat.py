@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -31,6 +31,9 @@ from broker.setup.limits import Limits
 from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can
+
+if TYPE_CHECKING:
+    from broker.probing.finding import Probed
 
 PROJECTS = "/data/projects?columns=ID"
 REPLIES = 2000  # of one question, where the federation file says nothing else: up to three a project
@@ -107,6 +110,13 @@ class Xnat:
             version = "before 1.7"
         found = await table(self._session, PROJECTS)
         return f"XNAT {version}" + ("" if found.rows else ", no project to be read")
+
+    async def probe(self) -> Probed:
+        """Projects, data types, the DICOMweb plug-in. Raises ArchiveError."""
+        from adapters.xnat_probe import findings
+        from broker.probing.finding import Probed
+
+        return Probed(*await findings(self._session, PROJECTS, self.dicomweb))
 
     async def close(self) -> None:
         """End the session on the server and close the connections."""

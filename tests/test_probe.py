@@ -7,14 +7,24 @@ import subprocess
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asking import ask
+from asking_nbia import bounded
 from peers.dcmqrscp import Dcmqrscp
+from peers.nbia import NbiaServer
+from peers.nbia_rows import fixture_rows
 from peers.orthanc import HOST, Orthanc
+from peers.qido import QidoServer
+from peers.xnat import XnatServer, fixture_site
 
+from adapters.dicomweb import QIDO
+from broker import api
 from broker.api import Session
 from broker.cli import main
+from broker.measurements import matching
+from broker.planning.trust import Distrust
 from broker.probe import Result, probe
 from broker.query import Query
 from catalog.archives import Archive
@@ -192,6 +202,138 @@ async def test_the_next_explain_cites_the_probe_and_drops_what_was_refuted(
     shown = capsys.readouterr().out
     assert "C-ECHO, C-FIND Study Root" in shown
     assert f"probe, {result.questions} questions" in shown
+
+
+async def test_xnat_as_its_listings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XNAT_PASSWORD", "pass:wörd")
+    login = {"kind": "basic", "username": "alice", "password": "env:XNAT_PASSWORD"}
+    async with XnatServer(fixture_site(), dicomweb=True) as server:
+        result = await probe(Archive("xnat", "xnat", url=server.url, auth=login))
+        held = [s for s in server.site.visible("alice")]
+        projects = server.site.readable("alice")
+        asked = len(server.log)
+    seen = verdicts(result)
+    assert cell(result, "public_api") == "XNAT 1.8.11, with a log-in (basic)"
+    assert cell(result, "size") == f"{len(projects)} projects, {len(held)} image sessions"
+    assert cell(result, "dicom_transfer_protocol") == "QIDO-RS"
+    assert {kind for about, kind in seen if about == "STUDY StudyDate"} == {"single value", "range"}
+    assert set(seen.values()) == {YES}
+    assert asked < 150
+
+
+async def test_xnat_that_ignores_its_filters_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with XnatServer(fixture_site(), ignores_filters=True) as server:
+        seen = verdicts(await probe(Archive("xnat", "xnat", url=server.url)))
+    assert seen["STUDY StudyInstanceUID", "single value"] is NO
+    assert seen["STUDY StudyDate", "range"] is NO
+
+
+@pytest.mark.parametrize("versions", [frozenset({"v1", "v4"}), frozenset({"v1"})])
+async def test_nbia_says_its_endpoints_and_is_not_listed(versions: frozenset[str]) -> None:
+    async with NbiaServer(rows=fixture_rows(), versions=versions) as server:
+        result = await probe(Archive("nbia", "nbia", url=server.url))
+        named = [p for p in server.requests if not bounded(p)]
+    version = "v4" if "v4" in versions else "v1"
+    assert cell(result, "public_api").startswith(f"NBIA REST {version}: getCollectionValues, getModality")
+    assert "getSeries" in cell(result, "public_api")
+    assert cell(result, "size") == f"{len({r['Collection'] for r in fixture_rows()})} collections"
+    assert all("Values" in p for p in named), "lists of names, and nothing else without a bound"
+
+
+# twins that lie
+
+
+async def twin(**manners: Any) -> Result:
+    """What a probe makes of a QIDO server with these manners."""
+    async with QidoServer(truth()["archives"]["b"], **manners) as server:
+        return await probe(Archive("twin", "dicomweb", url=server.url))
+
+
+async def test_an_honest_server_keeps_what_it_promises() -> None:
+    seen = verdicts(await twin())
+    promised = [(f"STUDY {name}", kind.value) for name, kinds in QIDO.matches.items() for kind in kinds]
+    known = [seen[key] for key in promised if key in seen]
+    assert len(known) >= 14
+    assert set(known) == {YES}
+
+
+async def test_a_server_that_ignores_conditions() -> None:
+    result = await twin(ignores_filters=True)
+    assert set(v for (about, _), v in verdicts(result).items() if about) == {NO}
+    assert cell(result, "dicom_tags_queryable") == "0"
+
+
+async def test_a_server_that_judges_studies_by_their_first_series() -> None:
+    assert verdicts(await twin(one_instance=True))["STUDY Modality", "single value"] is Status.PARTIAL
+
+
+async def test_a_server_that_cuts_its_answers_short() -> None:
+    result = await twin(cap=10)
+    assert behaviour(result, "halves") is NO
+    assert [f for f in result.found if f.capability == "size"] == [], "nothing shows how many there are"
+
+
+async def test_servers_whose_limits_and_offsets_lie() -> None:
+    assert behaviour(await twin(limit_before_filter=True), "limit with conditions") is NO
+    assert behaviour(await twin(ignores_offset=True), "offset") is NO
+    assert behaviour(await twin(ignores_paging=True), "limit") is NO
+    assert behaviour(await twin(alone=404), "series") is NO
+
+
+async def test_what_changed_is_told_and_the_old_evidence_stays() -> None:
+    async with QidoServer(truth()["archives"]["b"]) as server:
+        archive = Archive("twin", "dicomweb", url=server.url)
+        first = await probe(archive)
+        server.exact_only = True
+        again = await probe(archive)
+    changed = {(c.found.evidence.about, c.found.evidence.value): c for c in again.changes if c.before}
+    told = changed["STUDY PatientID", "wildcard"]
+    assert (told.before and told.before.status, told.found.evidence.status) == (YES, NO)
+    assert [f.evidence for f in recorded().found][: len(first.found)] == [f.evidence for f in first.found]
+
+
+async def test_a_server_that_fails_in_the_middle_leaves_nothing_half_kept() -> None:
+    result = await twin(status=429, headers={"Retry-After": "60"}, times=1)
+    assert result.error is not None
+    assert result.error.reason == "rate_limited"  # type: ignore[union-attr]
+    assert recorded().found == ()
+
+
+# promises that are broken in a search
+
+
+async def broken(server: QidoServer, folder: Path, *conditions: str) -> list[Any]:
+    """What is on record after a search in which a promise is broken."""
+    file = folder / "federation.toml"
+    file.write_text(
+        f'[archives.liar]\nadapter = "dicomweb"\nurl = "{server.url}"\nlimits = {{ pages = 9 }}\n'
+    )
+    await ask("studies", *conditions, at=["liar"], config_file=file)
+    return [(f.capability, f.evidence.about, f.evidence.value, f.evidence.status) for f in recorded().found]
+
+
+async def test_a_broken_promise_is_kept_once_and_again_after_it_was_kept(own_state: Path) -> None:
+    async with QidoServer(truth()["archives"]["b"], ignores_filters=True) as server:
+        first = await broken(server, own_state, "AccessionNumber=B_01")
+        api.DISTRUST = Distrust()
+        again = await broken(server, own_state, "AccessionNumber=B_01")
+    assert first == [(MATCHING, "STUDY AccessionNumber", "single value", NO)]
+    assert again == first
+
+
+async def test_a_few_records_too_many_do_not_refute_a_promise(own_state: Path) -> None:
+    few = truth()["archives"]["b"][:4]
+    async with QidoServer(few, ignores_filters=True) as server:
+        kept = await broken(server, own_state, "AccessionNumber=B_01")
+    assert kept == [(BEHAVIOUR, "STUDY AccessionNumber", "lets other records through", Status.PARTIAL)]
+
+
+async def test_evidence_of_another_address_is_not_used(own_state: Path) -> None:
+    async with QidoServer(truth()["archives"]["b"], ignores_filters=True) as server:
+        await broken(server, own_state, "AccessionNumber=B_01")
+        here = matching("liar", server.url)
+    assert [e.status for e in here] == [NO]
+    assert matching("liar", "https://moved.example.org/dicom-web") == []
 
 
 async def test_a_second_probe_keeps_the_first_and_tells_no_change(mended: Orthanc) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from broker.adapter import Ask, Page
@@ -42,7 +42,7 @@ class Probed:
                holds for series too
     """
 
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
     questions: int = 0
     find: Find | None = None
     samples: tuple[tuple[Condition, ...], ...] = ((),)

@@ -80,18 +80,23 @@ class SelfTest:
         return max(self.studies, key=lambda row: (_several(row), sum(bool(v) for v in row.values())))
 
     async def _look_into(self, study: Shown) -> None:
-        self.series = await self._shown(Level.SERIES, anchor(Level.STUDY, study), SHOWN)
+        self.series = await self._shown(Level.SERIES, anchor(Level.STUDY, study, self._within()), SHOWN)
         for row in self.series:
             row.setdefault("StudyInstanceUID", study["StudyInstanceUID"])
 
     def _planted(self, levels: list[Level]) -> Iterator[Trial]:
         """The questions in the order of their use: keys of series at studies before what is asked seldom."""
         for level in levels:
-            yield from trials(level, self._rows(level), self._keys(level, KEYS[level]))
+            yield from trials(level, self._rows(level), self._keys(level, KEYS[level]), self._within())
         if self.free and Level.STUDY in levels and self.series and self.studies:
             yield from in_study(self._richest(), self.series)
         for level in levels:
-            yield from trials(level, self._rows(level), self._keys(level, MORE[level]))
+            yield from trials(level, self._rows(level), self._keys(level, MORE[level]), self._within())
+
+    def _within(self) -> tuple[str, ...]:
+        """A collection, where only one need be looked through."""
+        named = not self.free and Kind.SINGLE in self.can.kinds("Collection")
+        return ("Collection",) if named else ()
 
     def _rows(self, level: Level) -> list[Shown]:
         return self.series if level is Level.SERIES else self.studies
@@ -169,7 +174,7 @@ class SelfTest:
     def _fields(self, level: Level, bare: bool) -> tuple[str, ...]:
         names = ["StudyInstanceUID", level.uid]
         if not bare:
-            names += [*KEYS[level], *MORE[level]]
+            names += [*self._within(), *KEYS[level], *MORE[level]]
             names += ["RetrieveAETitle"] if self.free and level is Level.STUDY else []
         here = self.can.at(level)
         return tuple(n for n in dict.fromkeys(names) if n == level.uid or here.gives(n))

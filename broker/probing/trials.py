@@ -89,15 +89,18 @@ def span(name: str, low: str, high: str) -> Condition:
     return Condition(keyword(name), (Match(Kind.RANGE, low=low, high=high),))
 
 
-def trials(level: Level, shown: Sequence[Shown], keys: Iterable[str]) -> Iterator[Trial]:
+def trials(
+    level: Level, shown: Sequence[Shown], keys: Iterable[str], within: tuple[str, ...] = ()
+) -> Iterator[Trial]:
     """The questions for each keyword, about the record whose value is easiest to ask for.
 
-    Of a keyword that no record shows, only whether it is ignored can be seen.
+    Of a keyword that no record shows, only whether it is ignored can be seen. `within`: keywords that are
+    named too, so that less is looked through.
     """
     for name in keys if shown else ():
         key = keyword(name)
         record, value = _subject(key, shown) or (shown[0], None)
-        uid, above = str(record[level.uid]), anchor(level, record)
+        uid, above = str(record[level.uid]), anchor(level, record, within)
         above = above if name != level.uid else above[:-1]
         unseen = [(False, Kind.SINGLE, one(name, nobodys(key)))]
         for hit, kind, condition in _ways(key, value) if value is not None else unseen:
@@ -120,9 +123,9 @@ def in_study(study: Shown, series: Sequence[Shown]) -> Iterator[Trial]:
             yield Trial(Level.STUDY, name, Kind.SINGLE, nobody, uid, above, False)
 
 
-def anchor(level: Level, record: Shown) -> tuple[Condition, ...]:
+def anchor(level: Level, record: Shown, within: tuple[str, ...] = ()) -> tuple[Condition, ...]:
     """Conditions that name a record, and the study that it is in."""
-    names = ("StudyInstanceUID", "SeriesInstanceUID") if level is Level.SERIES else (level.uid,)
+    names = (*within, *(("StudyInstanceUID",) if level is Level.SERIES else ()), level.uid)
     return tuple(one(n, text) for n in names if isinstance(text := record.get(n), str) and text)
 
 
