@@ -7,20 +7,22 @@ here. A collection whose reply would be too large is asked patient by patient.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adapters.ahead import in_order
 from adapters.http import Http
+from adapters.nbia_images import images, instance_uids
 from adapters.nbia_rows import OF_PATIENTS, Said, filled_in, missing
 from adapters.nbia_scopes import NBIA, Scope, narrower, only, scopes
 from adapters.nbia_series import Series
 from adapters.nbia_service import Door, Reply, Service
 from adapters.options import nothing_left, number
-from broker.adapter import Ask, Page
+from broker.adapter import Ask, Page, Received, Wanted
 from broker.errors import RefusedByArchive, TooMuch
 from broker.setup.credentials import headers
 from broker.setup.limits import Limits
@@ -91,6 +93,17 @@ class Nbia:
 
         found, count = await findings(*await self._service.opened())
         return Probed(found, count, samples=())
+
+    async def instances(self, wanted: Wanted) -> Mapping[str, str] | None:
+        """By getSOPInstanceUIDs, where that is served. Raises ArchiveError."""
+        return await instance_uids(await self._service.found(), wanted)
+
+    async def fetch(self, wanted: Wanted, folder: Path) -> AsyncIterator[Received]:
+        """By getImage, or getSingleImage where little is missing. Raises ArchiveError."""
+        door = await self._service.found()
+        async with aclosing(images(door, wanted, folder)) as parts:
+            async for part in parts:
+                yield part
 
     async def close(self) -> None:
         """Close the connections."""

@@ -78,6 +78,10 @@ class Service:
                 return self._found, names
         return self._found, await _collections(self._found)
 
+    async def found(self) -> Door:
+        """The version that answers; asked for once. Raises ArchiveError."""
+        return self._found or (await self.opened())[0]
+
     async def _first(self) -> tuple[Door, tuple[str, ...]]:
         failures: list[ArchiveError] = []
         for door in self._doors:

@@ -7,10 +7,11 @@ no order. Filters are only sent where they lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,11 +20,12 @@ import msgspec
 from adapters.ahead import in_order
 from adapters.http import Http
 from adapters.xnat_fields import XNAT
+from adapters.xnat_files import scan_files
 from adapters.xnat_objects import Objects
 from adapters.xnat_project import Naming, Part, Reader
 from adapters.xnat_session import XnatSession
 from adapters.xnat_table import table
-from broker.adapter import Ask, Page
+from broker.adapter import Ask, Page, Received, Wanted
 from broker.errors import ArchiveError, BadConfig, Forbidden, Malformed, RefusedByArchive, TooMuch
 from broker.matching import compiled
 from broker.setup.credentials import Login, login
@@ -117,6 +119,17 @@ class Xnat:
         from broker.probing.finding import Probed
 
         return Probed(*await findings(self._session, PROJECTS, self.dicomweb))
+
+    async def instances(self, wanted: Wanted) -> Mapping[str, str] | None:
+        """It cannot tell: it lists files, not SOP Instance UIDs."""
+        del wanted
+        return None
+
+    async def fetch(self, wanted: Wanted, folder: Path) -> AsyncIterator[Received]:
+        """The files of the scan's DICOM resources, one by one. Raises ArchiveError."""
+        async with aclosing(scan_files(self._session, self._http, wanted, folder)) as parts:
+            async for part in parts:
+                yield part
 
     async def close(self) -> None:
         """End the session on the server and close the connections."""

@@ -11,6 +11,9 @@ import asyncio
 import base64
 import contextlib
 import re
+from collections.abc import AsyncIterator
+
+import aiohttp
 
 from adapters.http import Http, Reply
 from broker.errors import ArchiveError, BadConfig, Forbidden, Malformed
@@ -58,6 +61,16 @@ class XnatSession:
             return await self._as_user(target, accept, again)
         except _Lost as error:
             raise Forbidden("its session is lost again just after logging in", "session_lost") from error
+
+    @contextlib.asynccontextmanager
+    async def streamed(self, target: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A file, still to be read, as this user. Raises ArchiveError, also where the session was lost."""
+        sent = await self._ready()
+        async with self._http.streamed(target, "*/*", _sending(sent)) as reply:
+            new = reply.cookies.get(COOKIE)
+            if new is not None and sent is not None and new.value != sent.reveal():
+                raise Forbidden("its session was lost while files were fetched", "session_lost")
+            yield reply
 
     async def token(self) -> str:
         """The JSESSIONID, for another client of this session; a guest gets one too. Raises ArchiveError."""

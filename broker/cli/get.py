@@ -84,6 +84,6 @@ def _told(
     asked_well = all(answer.complete for answer in answers)
     if asked_well and not left and all(t.state is State.COMPLETE for t in found):
         return OK
-    if any(t.here for t in found) or (asked_well and not found and not left):
-        return INCOMPLETE
-    return INCOMPLETE if any(answer.answered for answer in answers) and not found else NOTHING
+    if found:
+        return INCOMPLETE if any(t.here for t in found) else NOTHING
+    return INCOMPLETE if any(answer.answered for answer in answers) else NOTHING

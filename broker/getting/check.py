@@ -42,7 +42,7 @@ def instance(place: Path, study: str, series: str, md5: str = "") -> Instance:
         raise Wrong("a file holds no valid SOPInstanceUID")
     for keyword, asked in (("StudyInstanceUID", study), ("SeriesInstanceUID", series)):
         if _uid(head, keyword) != asked:
-            told = line(str(head.get(keyword, "")))[:70] or "none"
+            told = line(_text(head, keyword))[:70] or "none"
             raise Wrong(f"instance {uid} is not of the {keyword} that was asked for: {told}")
     return Instance(uid, sha256, place.stat().st_size)
 
@@ -88,4 +88,11 @@ def _ended(place: Path, end: int) -> None:
 
 
 def _uid(head: Any, keyword: str) -> str:
-    return values.uid(str(head.get(keyword, ""))) or ""
+    return values.uid(_text(head, keyword)) or ""
+
+
+def _text(head: Any, keyword: str) -> str:
+    """A UID as it is written; pydicom would warn of one that is none."""
+    found = head.get_item(keyword)
+    value = None if found is None else found.value
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")

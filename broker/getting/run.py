@@ -227,8 +227,8 @@ class _Copy:
             raise Malformed(f"it counts {said:,} instances, and gives {len(self._here):,}", "too_few")
         if not self._here:
             raise Malformed("it gives no instance", "too_few")
-        if missing is None and said is None:
-            self._target.remark(self._copy.archive, "how many instances it has is not said")
+        if missing is None and said is None and self._wrong:
+            raise Malformed(f"{self._wrong:,} of its files are wrong", "wrong_instances")
         self._finish()
 
     def _finish(self) -> None:
