@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-LAYOUT = 2
+LAYOUT = 3
 PATIENCE = 120.0  # seconds after which another process's unfinished copy is taken for dead
 
 # DICOM keyword -> expression over the wheel's index
@@ -45,6 +45,7 @@ COLUMNS = {
     "SourceDOI": "source_DOI",
     "DataURL": "series_aws_url",
     "SizeInMB": "CAST(series_size_MB AS VARCHAR)",
+    "Version": "'v' || series_revised_idc_version",
 }
 
 
