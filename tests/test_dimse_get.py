@@ -17,7 +17,7 @@ from peers.dcmqrscp import Dcmqrscp
 from peers.get_scp import GetScp
 from peers.orthanc import HOST, Orthanc
 from pydicom.dataset import Dataset
-from test_getting import command, federation, files, got, killed_and_resumed, orthanc, same
+from test_getting import SLOWLY, command, federation, files, got, killed_and_resumed, orthanc, same
 
 from adapters.dimse import Dimse
 from adapters.dimse_link import Peer
@@ -46,7 +46,7 @@ def test_50_studies_of_dcmqrscp_killed_and_resumed(files: list[Path], tmp_path: 
     own += [f for f in extra if int(f.name[:3]) > 50 and studies.syntax(f) == "1.2.840.10008.1.2.1"]
     own += studies.write(tmp_path / "again", studies=62)[60 * 6 :]
     with Dcmqrscp(tmp_path, own) as peer:
-        out, config = tmp_path / "out", federation(tmp_path, dimse("qr", peer.port, peer.aet))
+        out, config = tmp_path / "out", federation(tmp_path, dimse("qr", peer.port, peer.aet) + SLOWLY)
         words = command(config, out, "series", "PatientID=GET-*")
         killed_and_resumed([*words, "--at", "qr"], out, len(own), seed=2)
         assert len({f.parts[-3] for f in got(out)}) == 50

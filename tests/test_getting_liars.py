@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,9 @@ from peers.xnat.sites import fixture_site
 from pydicom import config, dcmread
 from test_getting import dicomweb, federation, got, same
 
+from adapters.download import Budget
 from broker.cli import main
+from broker.errors import TimedOut
 from fixtures.dicom import Truth
 
 
@@ -164,6 +167,22 @@ async def test_a_series_that_is_larger_than_it_may_be_is_left(files: list[Path],
         code, report = await get(tmp_path, dicomweb("web", server.url, "limits = { instance = 5000 }"))
     assert code == 4
     assert "one instance has more than 5,000 bytes" in said(report)
+
+
+async def test_no_more_series_at_once_than_the_archive_bears(tmp_path: Path) -> None:
+    many = studies.write(tmp_path / "source", studies=6)
+    async with Wado(files=many, delay=0.02) as server:
+        code, _ = await get(tmp_path, dicomweb("web", server.url, "limits = { connections = 2 }"))
+        assert (code, server.most) == (0, 2)
+    same(many, tmp_path / "out")
+
+
+def test_what_trickles_is_left() -> None:
+    budget = Budget(most=10**6, each=10**6, idle=0.05)
+    budget.take(20)
+    time.sleep(0.06)
+    with pytest.raises(TimedOut, match="less than 1,024 bytes a second"):
+        budget.take(1)
 
 
 async def test_what_cannot_be_fetched_stands_in_a_manifest(tmp_path: Path) -> None:

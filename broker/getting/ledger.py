@@ -28,22 +28,18 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         self._file = file
         self.entries: dict[tuple[str, str], Entry] = {}
-        self._stream: IO[bytes] | None = None
         self._read()
+        self._stream: IO[bytes] = file.open("ab", buffering=0)
 
     def add(self, entry: Entry) -> None:
         """One more instance; it is in the file when this returns."""
-        if self._stream is None:
-            self._stream = self._file.open("ab", buffering=0)
         self._stream.write(json.dumps(asdict(entry)).encode() + b"\n")
         self.entries[entry.series, entry.uid] = entry
 
     def close(self) -> None:
         """Close the file."""
-        if self._stream is not None:
-            os.fsync(self._stream.fileno())
-            self._stream.close()
-            self._stream = None
+        os.fsync(self._stream.fileno())
+        self._stream.close()
 
     def _read(self) -> None:
         if not self._file.exists():

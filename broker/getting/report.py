@@ -13,6 +13,7 @@ from broker.manifests.forms import manifest
 from broker.manifests.items import Item
 from broker.safe import line
 
+MOST = 20  # lines about single series
 REPORT, MANIFEST = "report.json", "not-fetched.csv"
 
 
@@ -21,6 +22,8 @@ def lines(found: Sequence[Target], left: Mapping[str, Sequence[Item]], seconds: 
     told = [f"{t.series}: {_of(t)}{_why(t)}" for t in found if t.state is not State.COMPLETE]
     for t in found:
         told += [f"{t.series}: {line(a)}: {line(w)}" for a, w in t.remarks]
+    if len(told) > MOST:
+        told[MOST:] = [f"and {len(told) - MOST:,} more such lines; see {REPORT}"]
     told += [f"{len(items):,} series left: {line(why)}; see {MANIFEST}" for why, items in left.items()]
     states = Counter(t.state for t in found)
     parts = [f"{states[s]:,} {s.value}" for s in State if states[s]] or ["0 complete"]

@@ -127,7 +127,8 @@ class _Copy:
     ) -> None:
         self._target, self._copy, self._source, self._store = target, copy, source, store
         self._watch = watch
-        self._here: dict[str, Entry] = store.here(target.study, target.series, thoroughly)
+        self._here: dict[str, Entry] = {}
+        self._thoroughly = thoroughly
         self._again: dict[str, Instance] = {}
         self._wrong = 0
         self._ended = False
@@ -135,6 +136,10 @@ class _Copy:
 
     async def get(self) -> None:
         """Ask until it is complete, or nothing new comes. Raises ArchiveError."""
+        target = self._target
+        self._here = await asyncio.to_thread(
+            self._store.here, target.study, target.series, self._thoroughly and not target.tried
+        )
         self._counted()
         if self._complete_by_record():
             self._finish()
