@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from broker.matching import Value, filled
+from broker.matching import Value, compiled, filled
 from broker.meaning import values
 from broker.meaning.nobody import nobodys
 from broker.query import Condition, Match
@@ -104,7 +104,9 @@ def trials(
         above = above if name != level.uid else above[:-1]
         unseen = [(False, Kind.SINGLE, one(name, nobodys(key)))]
         for hit, kind, condition in _ways(key, value) if value is not None else unseen:
-            yield Trial(level, name, kind, condition, uid, above, hit)
+            truth = compiled(condition)(record.get(name))
+            if kind is Kind.ANY_CASE or (truth is True) is hit:
+                yield Trial(level, name, kind, condition, uid, above, hit)
 
 
 def in_study(study: Shown, series: Sequence[Shown]) -> Iterator[Trial]:
@@ -137,7 +139,7 @@ def _subject(key: Keyword, shown: Sequence[Shown]) -> tuple[Shown, str] | None:
 
 
 def _readable(key: Keyword, text: str) -> bool:
-    return key.vr not in values.SPANS or values.SPANS[key.vr](text) is not None
+    return compiled(one(key.name, text))(text) is True
 
 
 def _ease(key: Keyword, text: str) -> tuple[bool, bool, bool]:
