@@ -27,7 +27,7 @@ from broker.registry import adapter_for
 from catalog.archives import Archive
 from catalog.evidence import Evidence, Status
 from catalog.keywords import Level
-from catalog.probes import MATCHING, Found, measured, record, recorded
+from catalog.probes import BEHAVIOUR, MATCHING, Found, measured, record, recorded
 
 Watch = Callable[[str, int], None]
 
@@ -128,7 +128,9 @@ class _Probing:
         own = [*told.findings, *await self._sizes()]
         count = [searchable(matching(test.outcomes))] if kinds else []
         made = [*own, *count, *test.behaviour, *kinds]
-        cells = [await self._api(test)] + [f for f in (_size(test), _nodes(test)) if f is not None]
+        cells = [await self._api([*own, *test.behaviour])] + [
+            f for f in (_size(test), _nodes(test)) if f is not None
+        ]
         given = {f.capability for f in own}
         return [*(c for c in cells if c.capability not in given), *made], self._count
 
@@ -149,14 +151,17 @@ class _Probing:
             self._watch(self._archive.name, self._count)
         self._terms.asked(self._adapter, ask)
 
-    async def _api(self, test: SelfTest) -> Finding:
+    async def _api(self, found: list[Finding]) -> Finding:
         speaks = await self._adapter.check() if isinstance(self._adapter, Checks) else ""
         self._count += isinstance(self._adapter, Checks)
         speaks = speaks or getattr(self._adapter, "via", "") or self._archive.adapter
         login = self._archive.auth.get("kind", "none")
         how = "without a log-in" if login == "none" else f"with a log-in ({login})"
-        said = "; ".join(f"{f.about}: {f.value}" for f in test.behaviour)
-        return Finding("public_api", Status.YES, f"{speaks}, {how}", note=said)
+        said = [f"{f.about}: {f.value}" for f in found if f.capability == BEHAVIOUR]
+        lost = any(f.value == ANY_TEXT and f.status is Status.NO for f in found)
+        said += ["values of other characters than letters and digits are not found"] if lost else []
+        note = "; ".join(said) + "." if said else ""
+        return Finding("public_api", Status.YES, f"{speaks}, {how}", note=note)
 
     async def _sizes(self) -> list[Finding]:
         """What the archive counts by itself."""

@@ -104,8 +104,12 @@ async def test_orthanc_mended_as_it_answers_directly(mended: Orthanc) -> None:
 
 
 async def test_orthanc_as_packaged_decodes_nothing(packaged: Orthanc) -> None:
-    seen = verdicts(await probe(web(packaged)))
+    result = await probe(web(packaged))
+    seen = verdicts(result)
     assert directly(packaged, "PatientName=SMITH%5EJOHN") == 0
+    (api_,) = [f.evidence for f in result.found if f.capability == "public_api"]
+    assert "limit: obeyed" in api_.note
+    assert "values of other characters than letters and digits are not found" in api_.note
     assert seen["", "any text"] is NO
     assert seen["STUDY PatientName", "wildcard"] is YES, "letters arrive"
     assert ("STUDY PatientName", "single value") not in seen, "what cannot arrive proves nothing"
