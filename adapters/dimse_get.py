@@ -34,6 +34,7 @@ from broker.meaning import values
 FIELDS = ("SOPInstanceUID", "SOPClassUID")
 CONTEXTS = 128  # of one association (PS3.8 9.3.2.2: odd numbers of one byte)
 ROLES = {"study": "1.2.840.10008.5.1.4.1.2.2.3", "patient": "1.2.840.10008.5.1.4.1.2.1.3"}
+LARGEST = 128 * 1024  # bytes of a PDU, as we announce it
 BYE = 2.0  # seconds that an abandoned thread may take to end
 
 _IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -154,6 +155,7 @@ class _Get:
         ae, limits = AE(self._peer.calling), self._peer.limits
         ae.connection_timeout = ae.acse_timeout = limits.connect
         ae.dimse_timeout = ae.network_timeout = max(limits.first_byte, limits.idle)
+        ae.maximum_pdu_size = LARGEST
         contexts = _contexts(ROLES[self._peer.root], self._wanted)
         made = ae.associate(
             self._peer.host,
@@ -165,7 +167,7 @@ class _Get:
             ],
             tls_args=(self._peer.tls, self._peer.host) if self._peer.tls else None,
             evt_handlers=[
-                (evt.EVT_CONN_OPEN, _at_once),
+                (evt.EVT_CONN_OPEN, self._guarded),
                 (evt.EVT_DATA_RECV, self._counted),
                 (evt.EVT_C_STORE, self._stored),
             ],
@@ -181,10 +183,23 @@ class _Get:
             raise RefusedByArchive("it does not offer C-GET", "not_supported")
         return made
 
+    def _guarded(self, event: Any) -> None:
+        """pynetdicom reads a PDU whole, whatever length it announces; here no more than we allow."""
+        holder = event.assoc.dul.socket
+        plain = holder.recv
+
+        def recv(count: int) -> Any:
+            if count > LARGEST:
+                self._error = self._error or TooMuch(f"it announces a PDU of {count:,} bytes", "dimse_pdu")
+                raise OSError("a PDU that is too large")
+            _at_once(holder)  # the system forgets it with everything that is sent
+            return plain(count)
+
+        holder.recv = recv
+
     def _counted(self, event: Any) -> None:
         """Bytes as they are received, before an instance is whole: an endless one is left."""
         self._unfinished += len(event.data)
-        _at_once(event)
         try:
             self._budget.take(len(event.data), self._unfinished)
         except (TooMuch, TimedOut) as error:
@@ -238,14 +253,12 @@ def _once(found: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _at_once(event: Any) -> None:
+def _at_once(holder: Any) -> None:
     """Send at once, and acknowledge at once (Linux): otherwise each message waits for the other, 40 ms."""
-    connection = event.assoc.dul.socket.socket if event.assoc.dul.socket else None
-    if connection is not None:
-        with suppress(OSError):  # it has just been closed
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if _QUICK is not None:
-                connection.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
+    with suppress(OSError, AttributeError):  # it has just been closed
+        holder.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if _QUICK is not None:
+            holder.socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
 
 
 _QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)

@@ -16,6 +16,7 @@ from asking import need
 from peers.dcmqrscp import Dcmqrscp
 from peers.get_scp import GetScp
 from peers.orthanc import HOST, Orthanc
+from peers.scp import raw
 from pydicom.dataset import Dataset
 from test_getting import SLOWLY, command, federation, files, got, killed_and_resumed, orthanc, same
 
@@ -167,6 +168,13 @@ async def test_an_instance_that_is_too_large_is_left(files: list[Path], tmp_path
         with pytest.raises(TooMuch, match="one instance has more than 5,000 bytes"):
             await collected(archive, tmp_path)
         assert no_thread()
+
+
+async def test_a_pdu_that_is_announced_too_large_is_not_read(files: list[Path], tmp_path: Path) -> None:
+    async with raw(first=b"\x02\x00\xff\xff\xff\xf0" + b"\0" * 1000) as (port, _):
+        with pytest.raises(TooMuch, match="it announces a PDU of 4,294,967,280 bytes"):
+            await collected(Dimse("large", Peer(HOST, port, "GETTER")), tmp_path)
+    assert no_thread()
 
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import studies
-from peers.loopback import Fault
+from peers.faults import Faulty, spoiled
+from peers.loopback import HOST, Fault
 from peers.nbia_files import NbiaFiles, packed
 from peers.nbia_rows import fixture_rows
 from peers.wado import KIND, Body, Wado, multipart
@@ -337,3 +338,18 @@ async def test_an_xnat_with_hostile_names_and_wrong_files(held: tuple[Path, Trut
     assert code == 3
     assert "hostile file name '../../evil.dcm'" in said(report)
     assert [f.stem for f in got(tmp_path / "out")] == [second.name.removesuffix(".dcm")]
+
+
+@pytest.mark.parametrize("how", ["cut", "reset", "garbage", "stall"])
+async def test_a_line_that_breaks_is_named_and_taken_up_again(how: str, tmp_path: Path) -> None:
+    many = studies.write(tmp_path / "source", studies=5)
+    async with Wado(files=many) as honest:
+        async with Faulty(spoiled(120_000, how), (HOST, honest.port)) as faulty:
+            entry = dicomweb("web", f"http://{HOST}:{faulty.port}/dicom-web", "limits = { idle = 0.5 }")
+            code, report = await get(tmp_path, entry)
+        assert code == 3
+        assert 0 < len(got(tmp_path / "out")) < len(many)
+        assert all(s["troubles"] for s in report["series"] if s["state"] != "complete")
+        code, _ = await get(tmp_path, dicomweb("line", honest.url))
+        assert code == 0
+    same(many, tmp_path / "out")
