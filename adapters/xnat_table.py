@@ -95,7 +95,10 @@ def _from_csv(body: bytes) -> Table:
     text, notes = _decoded(body)
     if not text.endswith("\n"):
         raise Malformed("its table is cut short", "bad_csv")
-    head, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+    try:
+        head, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+    except csv.Error as error:
+        raise Malformed("its table is no CSV", "bad_csv") from error
     if any(len(line) != len(head) for line in lines):
         raise Malformed("the rows of its table have different lengths", "bad_csv")
     return Table([dict(zip(head, line, strict=True)) for line in lines], [*notes, "read_as_csv"])

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import contextlib
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ FEDERATION = (
     b'[archives.a]\nadapter = "dicomweb"\nurl = "https://x.org"\nauth = {kind = "bearer", token = "env:T"}\n'
     b"limits = { rate = 2.5 }\n[links]\ndomains = [['a', 'b']]\n[audit]\nfile = 'x'\n"
 )
+XNAT = b'{"ResultSet":{"Result":[{"ID":"X1","date":"2010-01-05","UID":""}],"totalRecords":"1","title":"x"}}'
+XNAT_CSV = b'"ID","date"\n"X1","2010-01-05"\n'
+ITEM = b'{"Modality":"CT","SeriesInstanceUID":["1.2"],"PatientsSex":null,"StudyDate":20100105,"x":{"y":1}}'
+HOLDINGS = Path(__file__).parent.parent / "fixtures" / "holdings"
 QUERIES = (
     b"Modality=CT", b"StudyDate=20100101-", b"StudyDescription~chest", b'PatientName=SMITH^J*,"A,B"',
     b"RequestAttributesSequence.ScheduledProcedureStepID=X", b"StudyTime=1015-1030.5", b"00100010=\xd0\x98*",
@@ -52,9 +57,14 @@ QUERIES = (
 def targets() -> Mapping[str, Target]:
     """Every parser of foreign bytes, by name."""
     from broker.errors import BrokerError
+    from catalog.problems import CatalogError
 
     ours = (BrokerError,)
+    imports = {f"import-{name}": Target(read, seeds, (CatalogError,)) for name, read, seeds in _imports()}
     return {
+        **imports,
+        "xnat-table": Target(_xnat_table, (XNAT, XNAT_CSV, b'"a"\r\r="b"\n'), ours),
+        "item-metadata": Target(_item, (ITEM,), ours),
         "dicom-json": Target(_dicom_json, (STUDY, b"[]", b'[{"0020000D":{"vr":"UI","Value":[5]}}]'), ours),
         "json-rows": Target(_json_rows, (NBIA, b"[]", b"{}", b'[{"a":"M\xfcller"}]'), ours),
         "query": Target(_query, QUERIES, ours),
@@ -64,6 +74,53 @@ def targets() -> Mapping[str, Target]:
         "dimse-pdus": Target(_pdus, _pdu_seeds(), ours),
         "dimse-accept": Target(_accept, _pdu_seeds(), ours),
     }
+
+
+def _imports() -> Iterator[tuple[str, Callable[[bytes], object], tuple[bytes, ...]]]:
+    """Each kind of file that can be imported, with the fixtures that it recognizes."""
+    from catalog.imports.kinds import KINDS
+
+    files = [f.read_bytes() for f in sorted(HOLDINGS.rglob("*")) if f.is_file() and f.stat().st_size < 20_000]
+    for name, kind in KINDS.items():
+        if not name.startswith("dicom"):  # pydicom's own parser, one file at a time, in other processes
+            seeds = tuple(data for data in files if kind.fits(data[:4096]))
+            odd = tuple(data.replace(b"UTF-8", b"UTF-9") for data in seeds if b"UTF-8" in data)  # found so
+            yield name, partial(_import, name), (*seeds, *odd) or (b"a,b\n1,2\n",)
+
+
+def _import(kind: str, data: bytes) -> None:
+    import io
+
+    from catalog.imports.kinds import KINDS
+    from catalog.imports.rows import File, Options, Rejected, Row
+
+    KINDS[kind].fits(data[:4096])
+    file = File(
+        "sub-01_T1w.json" if kind in ("bids", "sidecar") else "x", lambda: io.BytesIO(data), len(data)
+    )
+    for found in KINDS[kind].read([file], Options()):
+        assert isinstance(found, Row | Rejected)
+        for value in found.values.values() if isinstance(found, Row) else ():
+            assert value is None or isinstance(value, str | tuple)
+
+
+def _xnat_table(data: bytes) -> None:
+    import msgspec
+
+    from adapters.xnat_table import _from_csv, _from_json
+
+    for read in (_from_json, _from_csv):
+        with contextlib.suppress(msgspec.DecodeError):
+            assert all(isinstance(v, str) for row in read(data).rows for v in row.values())
+
+
+def _item(data: bytes) -> None:
+    from adapters.items import dicom
+    from adapters.replies import decoded
+
+    told = decoded(data)[0]
+    if isinstance(told, dict):
+        assert all(v is None or isinstance(v, str | tuple) for v in dicom(told).values())
 
 
 def _dicom_json(data: bytes) -> None:

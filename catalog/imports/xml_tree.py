@@ -76,6 +76,8 @@ def tree(file: File) -> Node:
     except expat.ExpatError as error:
         why = expat.ErrorString(error.code)
         raise BadFile(f"{label(file)}: damaged at line {error.lineno} ({why}); is it cut off?") from error
+    except (LookupError, ValueError) as error:
+        raise BadFile(f"{label(file)}: it is in an encoding that cannot be read ({error})") from error
     if made.root is None:
         raise BadFile(f"{label(file)}: it is empty")
     return made.root
