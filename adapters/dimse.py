@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adapters import dimse_levels as levels
-from adapters.dimse_get import listed, retrieved
 from adapters.dimse_learn import learned
 from adapters.dimse_link import Peer
 from adapters.dimse_options import CHARSETS, ROOTS, UTF8, peer, told
@@ -138,10 +137,14 @@ class Dimse:
 
     async def instances(self, wanted: Wanted) -> Mapping[str, str]:
         """By C-FIND at the IMAGE level. Raises ArchiveError."""
+        from adapters.dimse_get import listed  # with it comes aiohttp, which no search needs
+
         return await listed(self._open(), self._peer.limits.records, wanted)
 
     async def fetch(self, wanted: Wanted, folder: Path) -> AsyncIterator[Received]:
         """By C-GET, over an association of its own. Raises ArchiveError."""
+        from adapters.dimse_get import retrieved
+
         async with aclosing(retrieved(self._peer, wanted, folder)) as parts:
             async for part in parts:
                 yield part
