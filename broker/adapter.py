@@ -21,7 +21,6 @@ from catalog.capability import Can
 from catalog.keywords import Level
 
 if TYPE_CHECKING:
-    from broker.probing.finding import Probed
     from catalog.collection import Collection
 
 
@@ -235,15 +234,6 @@ class Checks(Protocol):
 
     async def check(self) -> str:
         """What the archive is, in a few words: `QIDO-RS`, `XNAT 1.8.10`. Raises ArchiveError."""
-        ...
-
-
-@runtime_checkable
-class Probes(Protocol):
-    """An adapter that can find out more of its archive than the questions that suit every archive."""
-
-    async def probe(self) -> Probed:
-        """What it found by a few harmless questions of its protocol. Raises ArchiveError."""
         ...
 
 

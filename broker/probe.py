@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
-from broker.adapter import Adapter, Ask, Checks, Closes, Counts, Probes
+from broker.adapter import Adapter, Ask, Checks, Closes, Counts
 from broker.admission import Admission
 from broker.audit import Audit
 from broker.errors import ArchiveError, BadConfig, DeadlinePassed
@@ -20,7 +20,7 @@ from broker.matching import filled
 from broker.measurements import by
 from broker.pauses import Pauses
 from broker.planning.measured import ANY_TEXT
-from broker.probing.finding import Finding, Probed
+from broker.probing.finding import Finding, Probed, Probes
 from broker.probing.selftest import QUESTIONS, SHOWN, SelfTest
 from broker.probing.verdicts import matching, searchable
 from broker.registry import adapter_for

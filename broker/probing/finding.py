@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from broker.adapter import Ask, Page
 from broker.query import Condition
@@ -48,3 +49,12 @@ class Probed:
     samples: tuple[tuple[Condition, ...], ...] = ((),)
     levels: frozenset[Level] | None = None
     by_study: bool = False
+
+
+@runtime_checkable
+class Probes(Protocol):
+    """An adapter that can find out more of its archive than the questions that suit every archive."""
+
+    async def probe(self) -> Probed:
+        """What it found by a few harmless questions of its protocol. Raises ArchiveError."""
+        ...
