@@ -107,9 +107,10 @@ class Asking:
             return self._queue.get_nowait()
         if not self._open:
             raise StopAsyncIteration
-        left = self._end + GRACE - asyncio.get_running_loop().time()
         try:
-            return await asyncio.wait_for(self._queue.get(), max(left, 0.001))
+            # not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event
+            async with asyncio.timeout_at(self._end + GRACE):
+                return await self._queue.get()
         except TimeoutError:
             return self._overdue()
 

@@ -137,7 +137,7 @@ async def test_patient_names_and_secrets_are_in_no_log_report_or_repr(
 async def test_cancelled_questions_leave_nothing_behind(place: Place) -> None:
     before = Held.now()
     async with Faulty(faults.silence) as peer:
-        for _ in range(50):
+        for _ in range(200):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(
                     Session(Query("studies"), at=[dicomweb("a3", peer.port)]).answer(10), 0.02

@@ -102,7 +102,8 @@ async def _texts(
 
 async def _told_by(adapter: Cites, name: str, dois: Sequence[str], timeout: float) -> Mapping[str, str]:
     try:
-        return await asyncio.wait_for(adapter.citations(dois), timeout)
+        async with asyncio.timeout(timeout):
+            return await adapter.citations(dois)
     except (ArchiveError, TimeoutError) as error:
         print(f"broker: {name}: no citations: {line(str(error))}", file=sys.stderr)
         return {}

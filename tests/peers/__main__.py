@@ -71,7 +71,7 @@ def federation(folder: Path, entries: list[tuple[str, str]]) -> Path:
     """The federation file of all peers, with a catalog of its own."""
     file = folder / "federation.toml"
     parts = [f"[archives.{name}]\n{entry}" for name, entry in entries]
-    parts += ["[archives.idc]\nasked = false\n", f'[catalog]\npath = "{folder / "catalog.duckdb"}"\n']
+    parts += [f'[catalog]\npath = "{folder / "catalog.duckdb"}"\n']
     file.write_text("\n".join(parts))
     return file
 
