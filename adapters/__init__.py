@@ -1,1 +1,1 @@
-"""How each kind of archive is spoken to: one file per protocol. Found by entry point, imported by nobody."""
+"""How each kind of archive is spoken to: a folder per protocol. Found by entry point, imported by nobody."""

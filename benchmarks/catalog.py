@@ -15,10 +15,10 @@ from typing import Any
 import duckdb
 import idc_index_data
 
-from adapters import idc_copy
-from adapters.local import Local
-from adapters.local_layout import FOLDED
-from adapters.sql_levels import MACRO
+from adapters.idc import sorted_copy
+from adapters.local.adapter import Local
+from adapters.local.layout import FOLDED
+from adapters.tables.levels import MACRO
 from benchmarks.measure import Numbers, Way, in_turn, timed
 from benchmarks.processes import ROOT, Helper, Unavailable
 from benchmarks.tables import Aim, Result, Table
@@ -82,7 +82,7 @@ def _table(place: Path, rows: int) -> Path:
     """The index as a table with DICOM's names."""
     parquet = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
     with duckdb.connect() as db:
-        db.execute(f"COPY ({idc_copy.selection(parquet)} LIMIT {rows}) TO '{place}' (HEADER)")
+        db.execute(f"COPY ({sorted_copy.selection(parquet)} LIMIT {rows}) TO '{place}' (HEADER)")
     return place
 
 

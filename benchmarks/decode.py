@@ -15,9 +15,9 @@ import idc_index_data
 import msgspec
 import pydicom
 
-from adapters import idc_copy
-from adapters.dicomjson import Decoder
-from adapters.dicomweb import QIDO
+from adapters.dicomweb.adapter import QIDO
+from adapters.dicomweb.dicomjson import Decoder
+from adapters.idc import sorted_copy
 from benchmarks.measure import Figure, Way, in_turn
 from benchmarks.tables import Aim, Result, Table
 from broker.plan import Wish, plan
@@ -145,7 +145,7 @@ def _pages(count: int) -> list[bytes]:
     parquet = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
     listed = ", ".join(f'"{name}"' for name in _REAL)
     sql = (
-        f'SELECT {listed} FROM ({idc_copy.selection(parquet)}) WHERE hash("PatientID") % 10 = 0 '
+        f'SELECT {listed} FROM ({sorted_copy.selection(parquet)}) WHERE hash("PatientID") % 10 = 0 '
         f'ORDER BY "Collection", "PatientID", "StudyInstanceUID", "SeriesInstanceUID" LIMIT {count * PAGE}'
     )
     with duckdb.connect() as db:

@@ -22,9 +22,9 @@ sys.path[:0] = [str(ROOT / "tests")]  # where the peers are
 
 from peers.orthanc import Orthanc
 
-from adapters.dimse import STUDY_ROOT, Dimse
-from adapters.dimse_link import Association, Peer
-from adapters.dimse_rows import Decoder, identifier
+from adapters.dimse.adapter import STUDY_ROOT, Dimse
+from adapters.dimse.link import Association, Peer
+from adapters.dimse.rows import Decoder, identifier
 from broker.adapter import Ask
 from broker.api import Session
 from broker.plan import Wish, plan

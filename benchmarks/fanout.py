@@ -14,8 +14,8 @@ import pydicom
 from dicomweb_client import DICOMwebClient
 from yarl import URL
 
-from adapters.dicomweb import ACCEPT, QIDO, DicomWeb, Paging
-from adapters.http import Http
+from adapters.dicomweb.adapter import ACCEPT, QIDO, DicomWeb, Paging
+from adapters.shared.http import Http
 from benchmarks.measure import Figure, Numbers, Runs, Way, in_turn
 from benchmarks.processes import archives
 from benchmarks.tables import Aim, Result, Table

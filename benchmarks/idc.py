@@ -11,9 +11,9 @@ from pathlib import Path
 
 import idc_index_data
 
-from adapters import idc_copy
-from adapters.idc import Idc
-from adapters.sql_levels import MACRO
+from adapters.idc import sorted_copy
+from adapters.idc.adapter import Idc
+from adapters.tables.levels import MACRO
 from benchmarks.measure import Figure, Runs, Way, in_turn, timed
 from benchmarks.processes import Commands, Helper, Unavailable, command, environment, versions
 from benchmarks.tables import Aim, Result, Table
@@ -50,7 +50,7 @@ def run(*, quick: bool) -> Result:
     """Warm, then as processes."""
     result = Result("idc", ABOUT)
     parquet = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
-    copy = idc_copy.ensure(lambda: parquet, str(idc_index_data.__version__), threading.Event())
+    copy = sorted_copy.ensure(lambda: parquet, str(idc_index_data.__version__), threading.Event())
     if copy is None:
         raise Unavailable("the sorted copy of the IDC index cannot be made here")
     python: Path | None = None
@@ -72,7 +72,7 @@ def _sql(name: str) -> str:
 
 
 def _client_sql(name: str) -> str:
-    columns = ", ".join(f'{sql} AS "{column}"' for column, sql in idc_copy.COLUMNS.items())
+    columns = ", ".join(f'{sql} AS "{column}"' for column, sql in sorted_copy.COLUMNS.items())
     body = MACRO.partition(" AS ")[2]
 
     def expanded(call: re.Match[str]) -> str:
@@ -90,7 +90,7 @@ def _client(python: Path) -> dict[str, Figure]:
 
 
 def _warm(result: Result, parquet: Path, copy: Path, client: Mapping[str, Figure], *, quick: bool) -> None:
-    view = f"CREATE VIEW series AS {idc_copy.selection(parquet)}"
+    view = f"CREATE VIEW series AS {sorted_copy.selection(parquet)}"
     rows = []
     # SQL in processes of its own: DuckDB shares what is open in one process, which would help the broker
     with Helper("sql.py", str(copy), MACRO) as sorted_, Helper("sql.py", "-", view, MACRO) as raw:

@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import idc_index_data
 
-from adapters import idc_copy
-from adapters.idc import IDC
+from adapters.idc import sorted_copy
+from adapters.idc.adapter import IDC
 from benchmarks.measure import Figure, in_turn, short, timed
 from benchmarks.tables import Aim, Result, Table
 from broker.adapter import Page
@@ -108,7 +108,7 @@ def _pages(count: int) -> list[Rows]:
     parquet = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
     listed = ", ".join(f'"{name}"' for name in KEYWORDS)
     with duckdb.connect() as db:
-        db.execute(f"SELECT {listed} FROM ({idc_copy.selection(parquet)}) LIMIT {count}")
+        db.execute(f"SELECT {listed} FROM ({sorted_copy.selection(parquet)}) LIMIT {count}")
         pages: list[Rows] = []
         while rows := db.fetchmany(PAGE):
             pages.append(rows)

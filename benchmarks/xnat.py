@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.http import Http, Reply
-from adapters.xnat import Xnat
+from adapters.shared.http import Http, Reply
+from adapters.xnat.adapter import Xnat
 from benchmarks.measure import Figure, Numbers, Runs, Way, in_turn
 from benchmarks.processes import xnat
 from benchmarks.tables import Aim, Result, Table

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from peers.orthanc import Orthanc
 
-from adapters.dicomweb import QIDO, DicomWeb, Paging
-from adapters.http import Http
+from adapters.dicomweb.adapter import QIDO, DicomWeb, Paging
+from adapters.shared.http import Http
 from broker.answer import Answer
 from broker.api import Session
 from broker.query import Query

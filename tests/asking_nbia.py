@@ -10,8 +10,8 @@ from asking import ask, report_of
 from peers.nbia import NbiaServer
 from peers.nbia_rows import fixture_rows, known
 
-from adapters.nbia import Nbia
-from adapters.nbia_scopes import BOUNDS
+from adapters.nbia.adapter import Nbia
+from adapters.nbia.scopes import BOUNDS
 from broker.report import Report
 from catalog.archives import Archive
 from catalog.keywords import Level

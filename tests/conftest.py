@@ -15,7 +15,7 @@ from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import Orthanc
 from peers.postgres import Postgres
 
-from adapters import dicomweb
+from adapters.dicomweb import adapter as dicomweb
 from broker import api
 from broker.pauses import Pauses
 from broker.planning.trust import Distrust

@@ -107,7 +107,7 @@ def _import(kind: str, data: bytes) -> None:
 def _xnat_table(data: bytes) -> None:
     import msgspec
 
-    from adapters.xnat_table import _from_csv, _from_json
+    from adapters.xnat.table import _from_csv, _from_json
 
     for read in (_from_json, _from_csv):
         with contextlib.suppress(msgspec.DecodeError):
@@ -115,8 +115,8 @@ def _xnat_table(data: bytes) -> None:
 
 
 def _item(data: bytes) -> None:
-    from adapters.items import dicom
-    from adapters.replies import decoded
+    from adapters.shared.items import dicom
+    from adapters.shared.replies import decoded
 
     told = decoded(data)[0]
     if isinstance(told, dict):
@@ -124,15 +124,15 @@ def _item(data: bytes) -> None:
 
 
 def _dicom_json(data: bytes) -> None:
-    from adapters.dicomjson import Decoder
+    from adapters.dicomweb.dicomjson import Decoder
 
     page = Decoder(("StudyInstanceUID", "PatientName", "NumberOfStudyRelatedInstances")).page(data)
     assert all(len(row) == len(page.keywords) for row in page.rows)
 
 
 def _json_rows(data: bytes) -> None:
-    from adapters.nbia_rows import said
-    from adapters.replies import decoded, listed
+    from adapters.nbia.rows import said
+    from adapters.shared.replies import decoded, listed
 
     records, _ = listed(decoded(data)[0])
     for record in records:
@@ -162,7 +162,7 @@ def _federation(data: bytes) -> None:
 
 
 def _identifiers() -> tuple[bytes, ...]:
-    from adapters.dimse_rows import identifier
+    from adapters.dimse.rows import identifier
     from broker.query import Query
     from catalog.keywords import Level
 
@@ -171,7 +171,7 @@ def _identifiers() -> tuple[bytes, ...]:
 
 
 def _identifier(data: bytes) -> None:
-    from adapters.dimse_rows import Decoder
+    from adapters.dimse.rows import Decoder
 
     decoder = Decoder(("StudyInstanceUID", "PatientName", "StudyDate", "NumberOfStudyRelatedInstances"))
     for _ in range(2):  # the second time it remembers
@@ -179,19 +179,19 @@ def _identifier(data: bytes) -> None:
 
 
 def _pdu_seeds() -> tuple[bytes, ...]:
-    from adapters import dimse_pdu
+    from adapters.dimse import pdu
 
     sop = "1.2.840.10008.5.1.4.1.2.2.1"
-    pending = dimse_pdu._command(
+    pending = pdu._command(
         sop, 0x8020, ("00000120", 1), ("00000800", 1), ("00000900", 0xFF00)
     )  # C-FIND-RSP, PS3.7 9.3.2.2
-    told = dimse_pdu.message(1, pending, _identifiers()[0], 16384)
+    told = pdu.message(1, pending, _identifiers()[0], 16384)
     abort = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00"
-    return (told * 2, told + abort, dimse_pdu.associate("BROKER", "ANY", "study"))
+    return (told * 2, told + abort, pdu.associate("BROKER", "ANY", "study"))
 
 
 def _pdus(data: bytes) -> None:
-    from adapters.dimse_inbox import Inbox
+    from adapters.dimse.inbox import Inbox
 
     inbox = Inbox(1 << 20)
     for at in range(0, len(data), 7):  # bytes come in any portions
@@ -201,7 +201,7 @@ def _pdus(data: bytes) -> None:
 
 
 def _accept(data: bytes) -> None:
-    from adapters.dimse_pdu import accepted
+    from adapters.dimse.pdu import accepted
 
     accepted(data, "study")
 

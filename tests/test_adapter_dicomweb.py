@@ -12,8 +12,8 @@ import pytest
 from asking import ask, report_of, uids, web
 from peers.qido import QidoServer
 
-from adapters.dicomweb import QIDO, DicomWeb, Paging
-from adapters.http import Http
+from adapters.dicomweb.adapter import QIDO, DicomWeb, Paging
+from adapters.shared.http import Http
 from broker.errors import BadConfig
 from broker.report import Status
 from broker.setup.credentials import Secret

@@ -17,9 +17,9 @@ from peers.scp import HOST, IGNORED, PENDING, Answers, Scp, answer, raw
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from adapters import dimse_pdu as pdu
-from adapters.dimse import Dimse
-from adapters.dimse_link import Association, Peer
+from adapters.dimse import pdu
+from adapters.dimse.adapter import Dimse
+from adapters.dimse.link import Association, Peer
 from broker.adapter import Ask
 from broker.api import Session
 from broker.errors import ArchiveError, Forbidden, Limited

@@ -14,7 +14,7 @@ from peers.loopback import LOGIN_PAGE, Fault
 from peers.qido import QidoServer
 from peers.shelves import OTHERS, Item, known, shelves
 
-from adapters.girder import Girder
+from adapters.girder.adapter import Girder
 from broker.api import Session
 from broker.errors import BadConfig
 from broker.query import Query

@@ -13,8 +13,8 @@ import idc_index_data
 import pytest
 from asking import ask, report_of
 
-from adapters import idc_copy
-from adapters.idc import Idc
+from adapters.idc import sorted_copy
+from adapters.idc.adapter import Idc
 from broker.matching import compiled
 from broker.query import condition
 
@@ -25,7 +25,7 @@ PARQUET = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
 def table() -> Iterator[duckdb.DuckDBPyConnection]:
     """The index as the wheel has it, with DICOM's names, no copy."""
     with duckdb.connect() as db:
-        db.execute(f"CREATE VIEW series AS {idc_copy.selection(PARQUET)}")
+        db.execute(f"CREATE VIEW series AS {sorted_copy.selection(PARQUET)}")
         yield db
 
 
@@ -131,7 +131,7 @@ async def test_without_a_place_for_a_copy_the_package_answers(
 
 async def test_a_broken_copy_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(idc_copy, "ensure", lambda *_: _garbage(tmp_path))
+    monkeypatch.setattr(sorted_copy, "ensure", lambda *_: _garbage(tmp_path))
     answer = await ask("series", "PatientID=LIDC-IDRI-0001", at=[Idc()])
     assert len(answer) == 10
 
@@ -153,13 +153,13 @@ async def test_two_processes_do_not_make_the_copy_twice(
         time.sleep(0.3)
         target.write_text("copy")
 
-    monkeypatch.setattr(idc_copy, "_run", slow)
+    monkeypatch.setattr(sorted_copy, "_run", slow)
     first, second = await asyncio.gather(
-        *(asyncio.to_thread(idc_copy.ensure, lambda: PARQUET, "0", threading.Event()) for _ in range(2))
+        *(asyncio.to_thread(sorted_copy.ensure, lambda: PARQUET, "0", threading.Event()) for _ in range(2))
     )
     assert len(made) == 1
     assert [first, second].count(None) == 1
-    assert idc_copy.ensure(lambda: PARQUET, "0", threading.Event()) is not None
+    assert sorted_copy.ensure(lambda: PARQUET, "0", threading.Event()) is not None
 
 
 @pytest.mark.parametrize("first", [False, True])

@@ -13,8 +13,8 @@ import pytest
 from peers.postgres import PASSWORD, Postgres
 from test_dicomweb_conform import records
 
-from adapters.local import Local
-from adapters.local_layout import FOLDED
+from adapters.local.adapter import Local
+from adapters.local.layout import FOLDED
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable

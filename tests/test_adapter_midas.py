@@ -14,8 +14,8 @@ from peers.midas import MidasServer
 from peers.qido import QidoServer
 from peers.shelves import OTHERS, known, shelves
 
-from adapters.items import dicom
-from adapters.midas import Midas
+from adapters.midas.adapter import Midas
+from adapters.shared.items import dicom
 from broker.api import Session
 from broker.errors import BadConfig
 from broker.query import Query

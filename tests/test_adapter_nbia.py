@@ -12,7 +12,7 @@ from conforming import OnLoopback
 from peers.nbia import NbiaServer
 from peers.nbia_rows import from_idc
 
-from adapters.nbia import Nbia
+from adapters.nbia.adapter import Nbia
 from broker.api import Session
 from broker.errors import BadConfig
 from broker.query import Query

@@ -19,9 +19,9 @@ from peers.xnat.model import Site
 from xnat_truth import records
 
 import broker
-from adapters.http import Http
-from adapters.xnat import Xnat
-from adapters.xnat_project import Naming
+from adapters.shared.http import Http
+from adapters.xnat.adapter import Xnat
+from adapters.xnat.project import Naming
 from broker.answer import Answer
 from broker.conform.leaks import Open, left_behind
 from broker.errors import BadConfig, Forbidden

@@ -11,8 +11,8 @@ import pytest
 from test_adapter_local import filled, whole
 from trials import Held, settled
 
-from adapters.idc import Idc
-from adapters.local import Local
+from adapters.idc.adapter import Idc
+from adapters.local.adapter import Local
 from broker.adapter import Adapter
 from broker.api import Session
 from broker.query import Query

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.idc import Idc
+from adapters.idc.adapter import Idc
 from broker.adapter import Collects
 from broker.cli import main
 from broker.collecting import COUNTS, judge, wheres
@@ -237,7 +237,7 @@ def test_an_archive_that_fails_is_named_and_the_records_stand(
     file = tmp_path / "f.toml"
     file.write_text(FAILING)
     monkeypatch.setattr(
-        "adapters.idc_collections._RESULTS", "SELECT no_such_column FROM read_parquet($about), $index"
+        "adapters.idc.collections._RESULTS", "SELECT no_such_column FROM read_parquet($about), $index"
     )
     out, err = run(capsys, "elude", "--config", str(file), "--format", "json", code=3)
     assert [c["collection"] for c in json.loads(out)["collections"]] == ["nirl/elude"]

@@ -125,7 +125,7 @@ def test_a_package_that_shadows_ours_is_named(tmp_path: Path, monkeypatch: pytes
     for name in [m for m in sys.modules if m.partition(".")[0] == "adapters"]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(BadConfig, match="another package named 'adapters'"):
-        registry._load(EntryPoint("idc", "adapters.idc:Idc", registry.GROUP))
+        registry._load(EntryPoint("idc", "adapters.idc.adapter:Idc", registry.GROUP))
 
 
 def test_a_public_archive_does_not_see_whom_a_trusted_one_is_asked_for() -> None:

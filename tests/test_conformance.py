@@ -10,7 +10,7 @@ from peers.compare_find import through as find
 from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import HOST, Orthanc
 
-from adapters.dimse_link import Peer
+from adapters.dimse.link import Peer
 from fixtures.dicom import Truth
 
 ASKED = [(level, texts) for level, texts, _ in QUESTIONS if texts != ["StudyDate=19970424"]]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from peers.orthanc import Orthanc
 
 import broker
-from adapters.idc import Idc
+from adapters.idc.adapter import Idc
 from adapters.rows import Rows
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.answering.counts import Count, Part, combined

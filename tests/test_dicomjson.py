@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from adapters.dicomjson import Decoder
+from adapters.dicomweb.dicomjson import Decoder
 from broker.errors import Malformed
 from broker.meaning.joint import tests as together
 from broker.query import condition

@@ -14,7 +14,7 @@ from dicomweb_client import DICOMwebClient
 from peers.orthanc import Orthanc
 from peers.qido import QidoServer
 
-from adapters.dicomweb import QIDO, DicomWeb, Paging
+from adapters.dicomweb.adapter import QIDO, DicomWeb, Paging
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import (

@@ -9,9 +9,9 @@ import pytest
 from asking import ask, report_of, uids, web
 from peers.qido import QidoServer, synthetic
 
-from adapters.dicomweb import QIDO, DicomWeb, Paging
-from adapters.dicomweb_paging import Habits
-from adapters.http import Http
+from adapters.dicomweb.adapter import QIDO, DicomWeb, Paging
+from adapters.dicomweb.paging import Habits
+from adapters.shared.http import Http
 from broker.adapter import Ask
 from broker.conform.held import Held
 from broker.query import Query, condition

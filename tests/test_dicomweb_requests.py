@@ -14,7 +14,7 @@ from asking import ask, report_of, uids
 from dicomweb_client import DICOMwebClient
 from peers.qido import QidoServer
 
-from adapters.dicomweb import QIDO, DicomWeb, Paging
+from adapters.dicomweb.adapter import QIDO, DicomWeb, Paging
 from broker.errors import BadConfig
 from broker.report import Status
 from broker.setup.limits import Limits

@@ -19,10 +19,10 @@ from pynetdicom import pdu as theirs
 from pynetdicom import pdu_primitives as primitives
 from pynetdicom.presentation import PresentationContext
 
-from adapters import dimse_pdu as pdu
-from adapters.dimse_elements import elements
-from adapters.dimse_inbox import Inbox
-from adapters.dimse_rows import Decoder, identifier, shown
+from adapters.dimse import pdu
+from adapters.dimse.elements import elements
+from adapters.dimse.inbox import Inbox
+from adapters.dimse.rows import Decoder, identifier, shown
 from broker.errors import ArchiveError, Malformed
 from broker.query import condition
 from catalog.keywords import Level, keyword

@@ -12,9 +12,9 @@ from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import HOST, Orthanc
 from peers.scp import raw
 
-from adapters.dimse import STUDY_ROOT, Dimse
-from adapters.dimse_link import Peer
-from adapters.dimse_pdu import ABORTED, RJ
+from adapters.dimse.adapter import STUDY_ROOT, Dimse
+from adapters.dimse.link import Peer
+from adapters.dimse.pdu import ABORTED, RJ
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Forbidden, Limited, Malformed, TimedOut, Unreachable

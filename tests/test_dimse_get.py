@@ -20,8 +20,8 @@ from peers.scp import raw
 from pydicom.dataset import Dataset
 from test_getting import SLOWLY, command, federation, files, got, killed_and_resumed, orthanc, same
 
-from adapters.dimse import Dimse
-from adapters.dimse_link import Peer
+from adapters.dimse.adapter import Dimse
+from adapters.dimse.link import Peer
 from broker.adapter import Received, Wanted
 from broker.cli import main
 from broker.errors import ArchiveError, TooMuch

@@ -16,8 +16,8 @@ from peers.scp import Scp
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from adapters.dimse import Dimse
-from adapters.dimse_link import Peer
+from adapters.dimse.adapter import Dimse
+from adapters.dimse.link import Peer
 from broker.adapter import Ask
 from broker.errors import BadConfig
 from broker.query import Condition, condition

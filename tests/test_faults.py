@@ -117,8 +117,8 @@ async def test_patient_names_and_secrets_are_in_no_log_report_or_repr(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("MARKED", "tok-3N-marked")
-    from adapters.dicomweb import DicomWeb
-    from adapters.http import Http
+    from adapters.dicomweb.adapter import DicomWeb
+    from adapters.shared.http import Http
     from broker.setup.credentials import headers
 
     login = headers("a3", {"kind": "bearer", "token": "env:MARKED"})

@@ -12,7 +12,7 @@ import pytest
 from asking import ask, report_of, uids, web
 from peers.orthanc import Orthanc
 
-from adapters.dicomweb import QIDO, DicomWeb
+from adapters.dicomweb.adapter import QIDO, DicomWeb
 from broker.matching import truth as matches
 from broker.report import Status
 from fixtures.dicom import Holding, Truth

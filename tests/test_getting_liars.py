@@ -24,7 +24,7 @@ from peers.xnat.sites import fixture_site
 from pydicom import config, dcmread
 from test_getting import dicomweb, federation, got, same
 
-from adapters.download import Budget
+from adapters.shared.download import Budget
 from broker.cli import main
 from broker.errors import TimedOut
 from fixtures.dicom import Truth

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from adapters.http import Http
+from adapters.shared.http import Http
 from broker.errors import Forbidden, RefusedByArchive
 from broker.setup.credentials import Secret
 

@@ -12,9 +12,10 @@ import duckdb
 import idc_index_data
 import pytest
 
-from adapters import idc, idc_copy
-from adapters.idc import Idc
-from adapters.idc_layout import LAYOUT
+from adapters.idc import adapter as idc
+from adapters.idc import sorted_copy
+from adapters.idc.adapter import Idc
+from adapters.idc.layout import LAYOUT
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Malformed, ServerFault
@@ -59,8 +60,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(place: Path) -> Mapping[Level, list[dict[str, Any]]]:
     """The records at each level, grouped here, by other means than the adapter's."""
     with duckdb.connect() as db:
-        found = db.execute(idc_copy.selection(place)).fetchall()
-    series = [dict(zip(idc_copy.COLUMNS, row, strict=True)) for row in found]
+        found = db.execute(sorted_copy.selection(place)).fetchall()
+    series = [dict(zip(sorted_copy.COLUMNS, row, strict=True)) for row in found]
     return {
         Level.SERIES: series,
         Level.STUDY: [_group(Level.STUDY, rows) for rows in _by(series, KEYS[Level.STUDY])],
@@ -76,7 +77,7 @@ def _by(series: Iterable[Record], names: Sequence[str]) -> Iterable[list[Record]
 
 
 def _group(level: Level, rows: list[Record]) -> dict[str, Any]:
-    own = [k for k in idc_copy.COLUMNS if USUAL[k].level <= level]
+    own = [k for k in sorted_copy.COLUMNS if USUAL[k].level <= level]
     values = {k: sorted({r[k] for r in rows} - {None}) for k in own}
     images = str(sum(int(r["NumberOfSeriesRelatedInstances"]) for r in rows))
     counts: Mapping[Level, dict[str, Any]] = {

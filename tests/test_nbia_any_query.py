@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from peers.nbia import BASE, NbiaServer
 from strategies import conditions as anything
 
-from adapters.http import Http
-from adapters.nbia import Nbia
-from adapters.nbia_scopes import BOUNDS, NBIA, scopes
-from adapters.nbia_service import Door, Service
+from adapters.nbia.adapter import Nbia
+from adapters.nbia.scopes import BOUNDS, NBIA, scopes
+from adapters.nbia.service import Door, Service
+from adapters.shared.http import Http
 from broker.api import Session
 from broker.errors import RefusedByArchive
 from broker.meaning.joint import tests as joined

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.nbia_rows import date, said
+from adapters.nbia.rows import date, said
 
 
 @pytest.mark.parametrize(

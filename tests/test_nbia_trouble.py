@@ -16,7 +16,7 @@ from peers.nbia import NbiaServer
 from peers.nbia_rows import from_idc
 from peers.qido import QidoServer
 
-from adapters.nbia import Nbia
+from adapters.nbia.adapter import Nbia
 from broker.api import Session
 from broker.query import Query
 from broker.report import Status

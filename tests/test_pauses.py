@@ -281,7 +281,7 @@ async def test_an_archive_may_have_less_time_than_the_query(tmp_path: Path) -> N
 
 
 async def test_a_rate_is_kept(down: tuple[Down, str], tmp_path: Path) -> None:
-    from adapters.pace import Pace
+    from adapters.shared.pace import Pace
 
     pace = Pace(Limits(rate=50))
     loop = asyncio.get_running_loop()

@@ -19,7 +19,7 @@ from peers.orthanc import HOST, Orthanc
 from peers.qido import QidoServer
 from peers.xnat import XnatServer, fixture_site
 
-from adapters.dicomweb import QIDO
+from adapters.dicomweb.adapter import QIDO
 from broker import api
 from broker.api import Session
 from broker.cli import main

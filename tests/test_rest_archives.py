@@ -17,8 +17,8 @@ from peers.nbia_rows import from_idc
 from peers.qido import QidoServer
 from peers.shelves import shelves
 
-from adapters.girder import Girder
-from adapters.midas import Midas
+from adapters.girder.adapter import Girder
+from adapters.midas.adapter import Midas
 from broker.adapter import Adapter
 from broker.config import federation
 from broker.report import Status

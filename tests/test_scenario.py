@@ -24,8 +24,8 @@ from peers.nbia import NbiaServer
 from peers.nbia_rows import Row, from_idc, idc_name
 from peers.orthanc import Orthanc
 
-from adapters.dicomweb import QIDO
-from adapters.idc import Idc
+from adapters.dicomweb.adapter import QIDO
+from adapters.idc.adapter import Idc
 from adapters.rows import Rows
 from broker.answer import Answer
 from broker.api import Session

@@ -15,7 +15,7 @@ import idc_index_data
 import pytest
 from asking import ask
 
-from adapters.idc import Idc
+from adapters.idc.adapter import Idc
 from broker.answer import Answer
 from broker.matching import Value
 

@@ -9,8 +9,8 @@ from typing import Any
 from peers.xnat import XnatServer, fixture_site
 from xnat_truth import NAMES, records
 
-from adapters.http import Http
-from adapters.xnat import Xnat
+from adapters.shared.http import Http
+from adapters.xnat.adapter import Xnat
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import (

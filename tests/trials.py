@@ -28,8 +28,8 @@ from peers.cases import HTTP, Case
 from peers.faults import HOST, Faulty, silence, spoiled
 from peers.qido import Holding, QidoServer
 
-from adapters.dicomweb import QIDO, DicomWeb
-from adapters.http import Http
+from adapters.dicomweb.adapter import QIDO, DicomWeb
+from adapters.shared.http import Http
 from broker.adapter import Adapter
 from broker.answer import Answer
 from broker.api import Session

@@ -11,7 +11,7 @@ import sys
 import time
 
 import broker
-from adapters.local import Local
+from adapters.local.adapter import Local
 from catalog.store import store
 
 ASKED: tuple[tuple[str, ...], ...] = (

@@ -22,8 +22,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from peers.orthanc import Orthanc
 
-from adapters.dicomweb import QIDO, DicomWeb
-from adapters.http import Http
+from adapters.dicomweb.adapter import QIDO, DicomWeb
+from adapters.shared.http import Http
 from broker.api import Session
 from broker.query import Query
 from catalog.keywords import keyword

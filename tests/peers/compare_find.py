@@ -22,8 +22,8 @@ from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import HOST, Orthanc
 from pydicom import config, dcmread
 
-from adapters.dimse import STUDY_ROOT, Dimse
-from adapters.dimse_link import Peer
+from adapters.dimse.adapter import STUDY_ROOT, Dimse
+from adapters.dimse.link import Peer
 from broker.api import Session
 from broker.query import Query
 from broker.report import Report, Status

@@ -1,0 +1,1 @@
+"""DICOMweb archives: QIDO-RS to ask, WADO-RS to retrieve. The way in is `adapter`."""

@@ -1,0 +1,1 @@
+"""Girder archives. The way in is `adapter`."""

@@ -1,0 +1,1 @@
+"""The NCI Imaging Data Commons, offline. The way in is `adapter`."""

@@ -1,0 +1,221 @@
+"""The NCI Imaging Data Commons, from the index that the package `idc-index-data` ships: offline, exact."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.idc import citing, sorted_copy
+from adapters.idc.layout import LAYOUT
+from adapters.shared.options import Options
+from adapters.tables import count as sql_count
+from adapters.tables import sql
+from adapters.tables.levels import MACRO, statement, unknowns
+from adapters.tables.worker import Worker
+from broker.adapter import Ask, Facet, Page, Tally
+from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault
+from broker.matching import Value
+from catalog.archives import Archive
+from catalog.capability import Can, Kind
+from catalog.keywords import Level, keyword
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from catalog.collection import Collection
+
+_TEXT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.WILDCARD, Kind.CONTAINS, Kind.EMPTY})
+_EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.EMPTY})
+_DATE = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.RANGE, Kind.EMPTY})
+_BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE}
+
+_FIRST, _NEXT = 1000, 10_000
+
+COLUMNS = frozenset(sorted_copy.COLUMNS)
+_COMPUTED = frozenset(name for counts in LAYOUT.counts.values() for name in counts)
+
+IDC = Can(
+    levels=frozenset(Level),
+    matches={name: _BY_VR.get(keyword(name).vr, _TEXT) for name in sorted_copy.COLUMNS},
+    returns=frozenset(sorted_copy.COLUMNS) | _COMPUTED,
+    lists_all=True,
+    relational=True,
+    lists=1000,
+    stars=3,
+    own_level=_COMPUTED,
+    unknowns=True,
+    cite="the index, by SQL",
+)
+
+
+class Idc:
+    """The IDC index on this machine."""
+
+    def __init__(self, name: str = "idc", copy: bool = True) -> None:
+        self.name = name
+        self.can = IDC
+        self.via = ""
+        self._copy = copy
+        self._filled: frozenset[str] = frozenset()  # attributes that every series has
+        self._version = _version(name)
+
+    @classmethod
+    def configured(cls, archive: Archive) -> Idc:
+        """From a federation entry; option `copy = false` searches the wheel's file as it is."""
+        options = Options(archive)
+        copy = options.switch("copy", True)
+        options.done()
+        return cls(archive.name, copy)
+
+    def request(self, ask: Ask) -> str:
+        """The SQL, with its parameters in place."""
+        return sql.shown(statement(ask, LAYOUT))
+
+    async def find(self, ask: Ask) -> AsyncIterator[Page]:
+        """Pages of rows, fetched in a thread of its own that ends with the search. Raises ServerFault."""
+        worker = Worker("idc", self._open, _translated)
+        try:
+            text, values = statement(ask, LAYOUT)
+            await worker.execute(text, values)
+            size = _FIRST
+            while rows := await worker.fetchmany(size):
+                yield Page(ask.fields, _valued(rows, ask))
+                size = _NEXT
+            if not ask.unknown:
+                yield await self._unknown(worker, ask)
+        finally:
+            await worker.close()
+
+    async def check(self) -> str:
+        """The version of the index, and how many series it holds. Raises ServerFault."""
+        worker = Worker("idc", lambda _: self._plain(), _translated)
+        try:
+            ((count,),) = await worker.fetchall("SELECT count(*) FROM series", [])
+        finally:
+            await worker.close()
+        return f"IDC index {self._version}, {count:,} series"
+
+    async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
+        """Entities in all and by each facet; None for a facet that is no column. Raises ServerFault."""
+        if not all(sql_count.able(facet, ask.level, COLUMNS) for facet in facets):
+            return None
+        worker = Worker("idc", self._open, _translated)
+        try:
+            told = await self._unknown(worker, ask)
+            return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told.unknown)
+        finally:
+            await worker.close()
+
+    async def citations(self, dois: Sequence[str]) -> Mapping[str, str]:
+        """What the index has of these DOIs. Raises ServerFault."""
+        worker = Worker("idc", lambda _: duckdb_in_memory(), _translated)
+        try:
+            return await worker.run(lambda db: citing.read(db, _parquet(), dois))
+        finally:
+            await worker.close()
+
+    async def collections(self) -> list[Collection]:
+        """Its collections and analysis results, counted in the index. Raises ServerFault."""
+        from adapters.idc import collections
+
+        worker = Worker("idc", lambda _: duckdb_in_memory(), _translated)
+        try:
+            return await worker.run(lambda db: collections.read(db, _parquet(), self.name, self._version))
+        finally:
+            await worker.close()
+
+    async def _unknown(self, worker: Worker[duckdb.DuckDBPyConnection], ask: Ask) -> Page:
+        """No rows, but how many were left out because a condition is unknown of them."""
+        told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
+        found = unknowns(ask, self._filled, LAYOUT)
+        if found is not None:
+            keywords, (text, values) = found
+            (counts,) = await worker.fetchall(text, values)
+            told |= zip(keywords, counts, strict=True)
+        return Page(ask.fields, [], unknown=told)
+
+    def _open(self, stop: threading.Event) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        place = sorted_copy.ensure(_parquet, self._version, stop) if self._copy else None
+        if place is not None:
+            with contextlib.suppress(duckdb.Error):
+                db = _shared(place).cursor()
+                self._filled = frozenset(name for (name,) in db.execute("FROM filled").fetchall())
+                db.execute(MACRO)
+                self.via = f"sorted copy of the IDC index {self._version}"
+                return db
+        return self._plain()
+
+    def _plain(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        db = duckdb.connect()
+        db.execute(f"CREATE VIEW series AS {sorted_copy.selection(_parquet())}")
+        db.execute(MACRO)
+        self.via = f"parquet of idc-index-data {self._version}"
+        return db
+
+
+def duckdb_in_memory() -> duckdb.DuckDBPyConnection:
+    """A database that holds nothing."""
+    import duckdb
+
+    return duckdb.connect()
+
+
+_OPEN: dict[tuple[object, ...], duckdb.DuckDBPyConnection] = {}
+_OPENING = threading.Lock()
+
+
+def _shared(place: Path) -> duckdb.DuckDBPyConnection:
+    """The copy, opened once in a process: opening takes longer than many a search. For cursors only."""
+    import duckdb
+
+    state = place.stat()
+    key = (os.getpid(), str(place), state.st_ino, state.st_mtime_ns)
+    with _OPENING:
+        if key not in _OPEN:
+            _OPEN[key] = duckdb.connect(str(place), read_only=True)
+        return _OPEN[key]
+
+
+def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:
+    """Rows as they are; only groups may hold several values in one text."""
+    if ask.level is Level.SERIES:
+        return rows
+    return [tuple(tuple(v.split("\\")) if v is not None and "\\" in v else v for v in row) for row in rows]
+
+
+def _version(name: str) -> str:
+    """The version of the index. Its package is only imported where its file is needed: that takes 15 ms."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("idc-index-data")
+    except PackageNotFoundError as error:
+        raise BadConfig(f"archive {name} needs the package idc-index-data") from error
+
+
+def _parquet() -> Path:
+    import idc_index_data
+
+    path = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
+    if not path.is_file():
+        raise ServerFault(f"idc-index-data has no index at {path}", "catalog_missing")
+    return path
+
+
+def _translated(error: Exception) -> ArchiveError | None:
+    """DuckDB's errors as ours."""
+    import duckdb
+
+    if isinstance(error, duckdb.InvalidInputException):
+        return Malformed(f"the index cannot be read: {type(error).__name__}", "catalog_corrupt")
+    if isinstance(error, duckdb.Error):
+        return ServerFault(f"the index cannot be searched: {type(error).__name__}")
+    return None

@@ -1,0 +1,162 @@
+"""An archive without an interface: what was imported of it into the catalog."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from adapters.local.layout import FOLDED, capabilities, layout
+from adapters.shared.options import Options
+from adapters.tables import count as sql_count
+from adapters.tables import sql
+from adapters.tables.levels import MACRO, Layout, statement, unknowns
+from adapters.tables.worker import Connection, Worker
+from broker.adapter import Ask, Facet, Page, Tally
+from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
+from broker.matching import Value
+from broker.meaning.values import KEEPS_BACKSLASH
+from broker.setup.credentials import login
+from catalog.archives import Archive
+from catalog.capability import Can
+from catalog.holdings import Held, Store
+from catalog.keywords import Level, keyword
+from catalog.problems import CatalogError, Corrupt, Missing
+from catalog.store import store, usual
+
+
+class Local:
+    """The holdings of one archive in a store. `pages` are the rows of the first page, and of the others."""
+
+    pages = (1000, 10_000)
+
+    def __init__(self, name: str, store_: Store, archive: str = "") -> None:
+        self.name = name
+        self.via = ""
+        self._archive = archive or name
+        self._store = store_
+        self._held: Held | None = None
+        self._fault: CatalogError | None = None
+        self.can = self._look()
+
+    @classmethod
+    def configured(cls, archive: Archive) -> Local:
+        """From a federation entry; options `catalog`: another store; `holdings`: another name there."""
+        options = Options(archive)
+        place, holdings = options.text("catalog") or str(usual()), options.text("holdings")
+        options.done()
+        entry = login(archive.name, archive.auth)
+        password = entry.secret.reveal() if entry.secret else None
+        return cls(archive.name, store(place, password), holdings)
+
+    def _look(self) -> Can:
+        """What the holdings permit. A store that cannot be read may be asked anything: then `find` fails."""
+        try:
+            self._held = self._store.held().get(self._archive)
+        except CatalogError as error:
+            self._fault = error
+            return Can(levels=frozenset(Level), lists_all=True, cite="the catalog cannot be read")
+        return capabilities(self._held)
+
+    def request(self, ask: Ask) -> str:
+        """The SQL, with its parameters in place."""
+        return sql.shown(statement(ask, layout(self._known(), self._store.dialect)))
+
+    def _known(self) -> Held:
+        """What is held. Raises ServerFault, and what else the store says."""
+        if self._fault is not None:
+            raise _ours(self._fault) from self._fault
+        if self._held is None:
+            raise ServerFault(f"nothing of {self._archive} was imported yet", "catalog_missing")
+        return self._held
+
+    async def find(self, ask: Ask) -> AsyncIterator[Page]:
+        """Pages of rows, fetched in a thread of its own that ends with the search. Raises ArchiveError."""
+        held = self._known()
+        lay = layout(held, self._store.dialect)
+        ask = replace(ask, fields=tuple(k for k in ask.fields if self.can.gives(k)))
+        self.via = f"catalog, as of {held.as_of}"
+        worker = Worker("catalog", self._open, _translated)
+        try:
+            await worker.execute(*statement(ask, lay))
+            size, more = self.pages
+            split = _splits(ask)
+            while rows := await worker.fetchmany(size):
+                yield Page(ask.fields, [_valued(row, split) for row in rows] if split else rows)
+                size = more
+            if not ask.unknown:
+                yield Page(ask.fields, [], unknown=await _unknown(worker, ask, held, lay))
+        finally:
+            await worker.close()
+
+    async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
+        """Entities in all and by each facet; None for a facet that is no column. Raises ArchiveError."""
+        held = self._known()
+        single = {k for k, about in held.columns.items() if about.regular}
+        if not all(sql_count.able(facet, ask.level, single) for facet in facets):
+            return None
+        lay = layout(held, self._store.dialect)
+        worker = Worker("catalog", self._open, _translated)
+        try:
+            told = await _unknown(worker, ask, held, lay)
+            return await sql_count.tally(worker.fetchall, ask, facets, lay, told)
+        finally:
+            await worker.close()
+
+    async def check(self) -> str:
+        """What is held, and since when. Raises ArchiveError."""
+        held = self._known()
+        return f"catalog of {held.as_of}, {sum(held.rows.values()):,} rows"
+
+    def _open(self, stop: threading.Event) -> Connection:
+        del stop
+        db = self._store.reader()
+        if self._store.dialect == "duckdb":
+            db.execute(MACRO)
+            db.execute(FOLDED)
+        return db
+
+
+async def _unknown(worker: Worker[Connection], ask: Ask, held: Held, lay: Layout) -> dict[str, int]:
+    """How many entities were left out because a condition is unknown of them."""
+    told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
+    found = unknowns(ask, frozenset(k for k, c in held.columns.items() if c.filled), lay)
+    if found is not None:
+        keywords, asked = found
+        (counts,) = await worker.fetchall(*asked)
+        told |= zip(keywords, counts, strict=True)
+    return told
+
+
+def _splits(ask: Ask) -> tuple[int, ...]:
+    """Columns in which a group may hold several values in one text."""
+    if ask.level is Level.SERIES:
+        return ()
+    return tuple(i for i, k in enumerate(ask.fields) if keyword(k).vr not in KEEPS_BACKSLASH)
+
+
+def _valued(row: tuple[Value, ...], split: tuple[int, ...]) -> tuple[Value, ...]:
+    several = [i for i in split if isinstance(row[i], str) and "\\" in row[i]]  # type: ignore[operator]
+    if not several:
+        return row
+    return tuple(
+        tuple(v.split("\\")) if i in several and isinstance(v, str) else v for i, v in enumerate(row)
+    )
+
+
+def _translated(error: Exception) -> ArchiveError | None:
+    """The store's errors, and DuckDB's, as ours."""
+    if isinstance(error, CatalogError):
+        return _ours(error)
+    import duckdb
+
+    if isinstance(error, duckdb.Error):
+        return Malformed(f"the catalog cannot be searched: {type(error).__name__}", "catalog_corrupt")
+    return None
+
+
+def _ours(error: CatalogError) -> ArchiveError:
+    reason = getattr(error, "reason", "catalog_failed")
+    if isinstance(error, Missing):
+        return Unreachable(str(error), reason)
+    return (Malformed if isinstance(error, Corrupt) else ServerFault)(str(error), reason)

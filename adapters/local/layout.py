@@ -1,0 +1,123 @@
+"""How the holdings of an archive lie in its table: rows of series, of studies and patients without series.
+
+Only the columns that the archive has are there. A study is known by its UID or by the archive's own key, a
+patient by collection, issuer and PatientID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adapters.tables.levels import EVERY, Layout
+from adapters.tables.sql import DUCKDB, Dialect, escaped
+from broker.meaning.values import folded
+from catalog.capability import Can, Kind
+from catalog.holdings import Held, table
+from catalog.keywords import Level, keyword
+
+_TEXT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.WILDCARD, Kind.CONTAINS, Kind.EMPTY})
+_EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.EMPTY})
+_DATE = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.RANGE, Kind.EMPTY})
+_NAME = frozenset({Kind.WILDCARD, Kind.ANY_OF, Kind.CONTAINS})
+_TEXTS = dict.fromkeys(("AE", "CS", "LO", "SH", "UC", "LT", "ST", "UT"), _TEXT)
+_BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE, "PN": _NAME, **_TEXTS}
+
+# as `broker.meaning.values.folded` folds; a test compares them for every character
+FOLDED = (
+    "CREATE TEMP MACRO folded(x) AS CASE WHEN strlen(x) = length(x) THEN lower(x) "
+    "ELSE replace(replace(lower(replace(x, 'İ', 'i̇')), 'ß', 'ss'), 'ς', 'σ') END"
+)
+# the store keeps no empty text, and only columns whose values can all be read are asked there
+_KEPT = ("{} IS NULL", True)
+DIALECTS = {
+    "duckdb": Dialect(
+        DUCKDB.number, DUCKDB.age, "contains(folded({}), ?)", "folded({})", DUCKDB.every, folded, *_KEPT
+    ),
+    "postgres": Dialect(
+        "read_number({})",
+        "coalesce({} ~ '^ *[0-9]{{3}}[DWMY] *$', false)",
+        "folded({}) LIKE ? ESCAPE '!'",
+        "folded({})",
+        EVERY,
+        lambda text: f"%{escaped(folded(text))}%",
+        *_KEPT,
+    ),
+}
+PATIENT = ("Collection", "IssuerOfPatientID", "PatientID")
+
+
+def capabilities(held: Held | None) -> Can:
+    """What can be asked of an archive's holdings. What is not in the form of its VR is checked here."""
+    if held is None:
+        return Can(levels=frozenset(Level), lists_all=True, cite="nothing is held")
+    columns = held.columns
+    computed = {k for counts in _counts(held).values() for k in counts}
+    return Can(
+        levels=held.levels,
+        matches={k: _BY_VR[keyword(k).vr] for k in columns if columns[k].regular and keyword(k).vr in _BY_VR},
+        returns=frozenset(columns) | computed,
+        lists_all=True,
+        relational=True,
+        lists=1000,
+        stars=3,
+        own_level=frozenset(computed),
+        unknowns=True,
+        cite="the catalog, by SQL",
+    )
+
+
+def layout(held: Held, dialect: str) -> Layout:
+    """The table of an archive."""
+    whole, levels = table(held.archive), set(held.rows)
+    studies = [f'"{k}"' for k in ("StudyInstanceUID", "StudyKey") if k in held.columns]
+    study = studies[0] if len(studies) == 1 else f"coalesce({', '.join(studies)})" if studies else "_key"
+    issued = [f"coalesce(\"{k}\", '')" for k in PATIENT[:2] if k in held.columns]
+    patient = (*issued, '"PatientID"')
+    return Layout(
+        rows={
+            Level.SERIES: whole if levels == {Level.SERIES} else _some(whole, "_level = 3"),
+            Level.STUDY: whole if Level.PATIENT not in levels else _some(whole, "_level > 1"),
+            Level.PATIENT: _with_patient(held, whole),
+        },
+        groups={Level.STUDY: (study,), Level.PATIENT: patient},
+        counts=_counts(held),
+        order={Level.STUDY: _order(held, study), Level.PATIENT: ", ".join(patient)},
+        dialect=DIALECTS[dialect],
+    )
+
+
+def _some(whole: str, condition: str) -> str:
+    return f"(SELECT * FROM {whole} WHERE {condition}) AS r"
+
+
+def _with_patient(held: Held, whole: str) -> str:
+    column = held.columns.get("PatientID")
+    return whole if column and column.filled else _some(whole, '"PatientID" IS NOT NULL')
+
+
+def _order(held: Held, study: str) -> str:
+    first = [f'min("{k}")' for k in ("Collection", "PatientID") if k in held.columns]
+    return ", ".join([*first, study])
+
+
+def _counts(held: Held) -> Mapping[Level, Mapping[str, str]]:
+    """What is computed of a group, unless the archive itself says it."""
+    series = "CAST(nullif(count(*) FILTER (WHERE _level = 3), 0) AS VARCHAR)"
+    studies = ["StudyInstanceUID", "StudyKey"]
+    known = [f'"{k}"' for k in studies if k in held.columns]
+    patient = {"NumberOfPatientRelatedSeries": series}
+    study = {"NumberOfStudyRelatedSeries": series}
+    if known:
+        one = f"coalesce({', '.join(known)}, '')"
+        patient["NumberOfPatientRelatedStudies"] = f"CAST(count(DISTINCT nullif({one}, '')) AS VARCHAR)"
+    if "Modality" in held.columns:
+        study["ModalitiesInStudy"] = 'string_agg(DISTINCT "Modality", \'\\\' ORDER BY "Modality")'
+    images = held.columns.get("NumberOfSeriesRelatedInstances")
+    if images and images.filled:
+        total = 'CAST(CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS NUMERIC)) AS BIGINT) AS VARCHAR)'
+        study["NumberOfStudyRelatedInstances"] = patient["NumberOfPatientRelatedInstances"] = total
+    found = {Level.SERIES: {}, Level.STUDY: study, Level.PATIENT: patient}
+    return {
+        level: {k: sql for k, sql in counts.items() if k not in held.columns}
+        for level, counts in found.items()
+    }

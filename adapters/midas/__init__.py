@@ -1,0 +1,1 @@
+"""MIDAS archives. The way in is `adapter`."""

@@ -1,0 +1,1 @@
+"""NBIA archives, such as The Cancer Imaging Archive. The way in is `adapter`."""

@@ -1,0 +1,98 @@
+"""DICOM files in a zip that an archive sent: its names are looked at, and never used."""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapters.shared.download import CHUNK, Budget, Files, bad_name
+from broker.adapter import Received
+from broker.errors import Malformed, TooMuch
+from broker.safe import line
+
+DIRECTORY = 64 * 2**20  # bytes of a central directory; some 500,000 entries
+_END, _END_SIZE = b"PK\x05\x06", 22 + 65535
+_SUM = re.compile(r"^\s*\"?([^,\"]+)\"?\s*,\s*\"?([0-9a-fA-F]{32})\"?\s*$", re.MULTILINE)
+
+
+def instances(place: Path, files: Files, budget: Budget) -> Iterator[Received]:
+    """The DICOM files of a zip, unpacked one by one; what else is in it is left out. Raises ArchiveError.
+
+    An entry whose name leaves its folder, a link, or an encrypted one is refused and named.
+    """
+    _directory(place)
+    try:
+        with zipfile.ZipFile(place) as packed:
+            sums = _sums(packed, budget)
+            for entry in packed.infolist():
+                found = _entry(packed, entry, files, budget, sums)
+                if found is not None:
+                    yield found
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise Malformed("its zip is cut short or not well formed", "bad_zip") from error
+
+
+def _directory(place: Path) -> None:
+    """The list of a zip is read whole, so it must not be too large (APPNOTE 4.3.16)."""
+    with place.open("rb") as stream:
+        stream.seek(max(place.stat().st_size - _END_SIZE, 0))
+        tail = stream.read()
+    end = tail.rfind(_END)
+    if end < 0:
+        raise Malformed("its zip is cut short, or is none", "bad_zip")
+    if int.from_bytes(tail[end + 12 : end + 16], "little") > DIRECTORY:
+        raise TooMuch(f"the list of its zip has more than {DIRECTORY:,} bytes")
+
+
+def _entry(
+    packed: zipfile.ZipFile, entry: zipfile.ZipInfo, files: Files, budget: Budget, sums: dict[str, str]
+) -> Received | None:
+    wrong = _wrong(entry)
+    if wrong:
+        return Received(None, wrong=f"{wrong} in its zip")
+    if entry.is_dir() or not entry.filename.lower().endswith(".dcm"):
+        return None
+    place = files.next()
+    try:
+        _unpacked(packed, entry, place, budget)
+    except zipfile.BadZipFile:
+        place.unlink(missing_ok=True)
+        return Received(None, wrong=f"{line(entry.orig_filename)[:200]!r} in its zip has a wrong CRC")
+    return Received(place, sums.get(entry.filename, ""))
+
+
+def _wrong(entry: zipfile.ZipInfo) -> str:
+    """What is wrong with an entry, by what the zip says of it."""
+    hostile = bad_name(entry.orig_filename)
+    if hostile:
+        return hostile
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return f"a symbolic link {line(entry.filename)[:200]!r}"
+    return f"an encrypted file {line(entry.filename)[:200]!r}" if entry.flag_bits & 1 else ""
+
+
+def _unpacked(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, budget: Budget) -> None:
+    """An entry as a file, counted as it comes: what the zip says of its size may be wrong."""
+    size = 0
+    with packed.open(entry) as stream, place.open("xb") as target:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            budget.take(len(chunk), size)
+            target.write(chunk)
+
+
+def _sums(packed: zipfile.ZipFile, budget: Budget) -> dict[str, str]:
+    """Name -> MD5, as NBIA's `md5hashes.csv` lists them."""
+    found: dict[str, str] = {}
+    for entry in packed.infolist():
+        if re.fullmatch(r"md5\w*\.csv", entry.filename, re.IGNORECASE) and not _wrong(entry):
+            with packed.open(entry) as stream:
+                text = stream.read(DIRECTORY)
+            budget.take(len(text))
+            found |= {
+                name.strip(): md5.lower() for name, md5 in _SUM.findall(text.decode("utf-8", "replace"))
+            }
+    return found

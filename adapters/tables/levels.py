@@ -1,0 +1,153 @@
+"""Questions to a table of series as SQL: series as they are, studies and patients as groups of series.
+
+Where the series of one study disagree (651 studies of IDC v25 have several StudyDates), the study has all the
+values. A condition on a finer attribute means "has at least one such series", all of them in the same series;
+such an attribute then has the values of those series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from adapters.tables import sql
+from broker.adapter import Ask
+from broker.query import Condition
+from catalog.capability import Kind
+from catalog.keywords import Level
+
+# every value of a group: one where they agree, else all of them
+EVERY = "CASE WHEN min({0}) = max({0}) THEN min({0}) ELSE string_agg(DISTINCT {0}, '\\' ORDER BY {0}) END"
+MACRO = f"CREATE TEMP MACRO every(x) AS {EVERY.format('x')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the rows are, and what makes an entity of them.
+
+    rows    level -> the rows that tell of entities of this level: a table, or a query in parentheses
+    groups  level -> SQL expressions, never NULL, that are equal for the rows of one entity
+    counts  level -> keyword -> SQL over a group, for what is computed
+    order   level -> SQL of a steady order of groups
+    """
+
+    rows: Mapping[Level, str]
+    groups: Mapping[Level, tuple[str, ...]]
+    counts: Mapping[Level, Mapping[str, str]]
+    order: Mapping[Level, str]
+    dialect: sql.Dialect = sql.DUCKDB
+
+    def group(self, level: Level) -> str:
+        """What makes an entity, as a list."""
+        return ", ".join(self.groups[level])
+
+
+def statement(ask: Ask, layout: Layout) -> sql.Clause:
+    """The SQL of a question and its parameters. Grouped questions to DuckDB need `MACRO`."""
+    limit = f" LIMIT {ask.limit}" if ask.limit else ""
+    if ask.level is Level.SERIES:
+        text, values = sql.where(ask.conditions, ask.unknown, layout.dialect)
+        return f"SELECT {_listed(ask.fields)} FROM {layout.rows[ask.level]} WHERE {text}{limit}", values
+    rows, values = hits(ask, layout)
+    text, more = among(ask, ask.unknown, layout)
+    chosen = {c.keyword for c in finer(ask)}
+    columns = ", ".join(_column(f, ask.level, f in chosen, layout) for f in ask.fields) or "NULL"
+    tail = f"GROUP BY {layout.group(ask.level)} ORDER BY {layout.order[ask.level]}{limit}"
+    return f"SELECT {columns} FROM {rows} WHERE {text} {tail}", values + more
+
+
+def unknowns(ask: Ask, filled: frozenset[str], layout: Layout) -> tuple[list[str], sql.Clause] | None:
+    """How many entities no condition rules out, but some leave undecided.
+
+    Keywords, and the SQL of a row with a count for each; None where nothing can be unknown, because every
+    attribute with a condition is always `filled`.
+    """
+    open_ = [c for c in ask.conditions if c.keyword not in filled]
+    doubtful = [c for c in open_ if all(m.kind is not Kind.EMPTY for m in c.matches)]
+    if not doubtful:
+        return None
+    each, values = _doubts(ask, doubtful, layout)
+    names = [f"u{i}" for i in range(len(doubtful))]
+    counts, some = ", ".join(f"count(*) FILTER (WHERE {u})" for u in names), " OR ".join(names)
+    return [c.keyword for c in doubtful], (f"SELECT {counts} FROM ({each}) AS d WHERE {some}", values)
+
+
+def _doubts(ask: Ask, doubtful: list[Condition], layout: Layout) -> sql.Clause:
+    """A row for every entity that no condition rules out, with `u0`, `u1` ...: what is unknown of it."""
+    empty = [sql.unknown(c, layout.dialect) for c in doubtful]
+    if ask.level is Level.SERIES:
+        columns = ", ".join(f"{e} AS u{i}" for i, e in enumerate(empty))
+        # first what is cheap: hardly any row is left for the conditions themselves
+        alone = doubtful if len(doubtful) == 1 else []
+        certain, values = sql.where((c for c in ask.conditions if c not in doubtful), False, layout.dialect)
+        doubted, more = sql.where((c for c in doubtful if c not in alone), True, layout.dialect)
+        text = f"{certain} AND {doubted}"
+        rows = layout.rows[ask.level]
+        return f"SELECT {columns} FROM {rows} WHERE ({' OR '.join(empty)}) AND {text}", values + more
+    own = [" FILTER (WHERE hit)" if c.key.level > ask.level else "" for c in doubtful]
+    columns = ", ".join(f"bool_and({e}){h} AS u{i}" for i, (e, h) in enumerate(zip(empty, own, strict=True)))
+    rows, values = hits(Ask(ask.level, ask.conditions, unknown=True), layout)
+    text, open_ = among(ask, True, layout)
+    decided, sure = among(ask, False, layout)
+    return (
+        f"SELECT {columns} FROM {rows} WHERE {text} AND NOT ({decided}) GROUP BY {layout.group(ask.level)}",
+        values + open_ + sure,
+    )
+
+
+def hits(ask: Ask, layout: Layout) -> sql.Clause:
+    """The series, with `hit`: whether it satisfies the conditions on attributes finer than the question."""
+    own = finer(ask)
+    rows = layout.rows[ask.level]
+    if not own:
+        return rows, []
+    text, values = sql.where(own, ask.unknown, layout.dialect)
+    return f"(SELECT *, ({text}) AS hit FROM {rows}) AS h", values
+
+
+def among(ask: Ask, unknown: bool, layout: Layout) -> sql.Clause:
+    """The groups that satisfy the conditions: each coarse one in some row, all finer ones in one row."""
+    group, rows = layout.group(ask.level), layout.rows[ask.level]
+    parts = [_coarse(c, ask.level, unknown, layout) for c in ask.conditions if c.key.level <= ask.level]
+    own = finer(ask)
+    if own:
+        text, values = sql.where(own, unknown, layout.dialect)
+        parts.append((f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})", values))
+    return " AND ".join(text for text, _ in parts) or "true", [v for _, values in parts for v in values]
+
+
+def _coarse(c: Condition, level: Level, unknown: bool, layout: Layout) -> sql.Clause:
+    """Groups of which some row satisfies a condition; with `unknown`, also those without any value.
+
+    Empty is a group in which no row has a value.
+    """
+    group, rows = layout.group(level), layout.rows[level]
+    told = tuple(m for m in c.matches if m.kind is not Kind.EMPTY)
+    text, values = sql.clause(replace(c, matches=told), layout.dialect) if told else ("false", [])
+    parts = [f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})"] if told else []
+    if len(told) < len(c.matches):
+        empty = layout.dialect.empty.format(f'"{c.keyword}"')
+        parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE NOT ({empty}))")
+    if unknown:
+        judged = f"NOT {sql.unknown(c, layout.dialect)}"
+        parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE {judged})")
+    return f"({' OR '.join(parts)})", values
+
+
+def finer(ask: Ask) -> list[Condition]:
+    """Conditions on attributes finer than the question."""
+    return [c for c in ask.conditions if c.key.level > ask.level]
+
+
+def _column(name: str, level: Level, hits: bool, layout: Layout) -> str:
+    """One column of a group. A finer attribute with a condition on it shows the series that satisfy it."""
+    if name in layout.counts[level]:
+        return f'{layout.counts[level][name]} AS "{name}"'
+    if f'"{name}"' in layout.groups[level]:
+        return f'"{name}"'
+    value = f'CASE WHEN hit THEN "{name}" END' if hits else f'"{name}"'
+    return f'{layout.dialect.every.format(value)} AS "{name}"'
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names) or "NULL"

@@ -1,0 +1,1 @@
+"""XNAT archives. The way in is `adapter`."""
