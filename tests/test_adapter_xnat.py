@@ -448,7 +448,7 @@ def test_options_are_read_and_what_is_wrong_is_named(tmp_path: Path, monkeypatch
     made = Xnat.configured(entry)
     assert made.patients is Naming.SUBJECT
     assert PASSWORD not in repr(vars(made)) + repr(vars(made._session))
-    for options, words in (({"patient_id": "x"}, "both, subject, dicom"), ({"size": 1}, "'size'")):
+    for options, words in (({"patient_id": "x"}, "'both', 'subject', 'dicom'"), ({"size": 1}, "'size'")):
         with pytest.raises(BadConfig, match=words):
             Xnat.configured(Archive("x", "xnat", url="https://x.example", options=options))
     with pytest.raises(BadConfig, match="in the clear"):
