@@ -88,7 +88,7 @@ def test_every_keyword_of_ours_is_explained() -> None:
 
 def test_every_option_of_an_archive_is_in_the_federation_page() -> None:
     source = "".join(file.read_text() for file in (ROOT / "adapters").rglob("*.py"))
-    options = set(re.findall(r'options\.\w+\("(\w+)"', source))
+    options = set(re.findall(r'options(?:\.\w+\(|, )"(\w+)"', source))
     assert options >= {"lists_all", "page_size", "copy", "ae_title", "client_key", "patient_id"}
     missing = sorted(o for o in options if f"`{o}`" not in FEDERATION)
     assert not missing
