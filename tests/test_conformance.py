@@ -8,7 +8,8 @@ import pytest
 from peers.compare import QUESTIONS, expected, through
 from peers.compare_find import through as find
 from peers.dcmqrscp import Dcmqrscp
-from peers.orthanc import HOST, Orthanc
+from peers.loopback import HOST
+from peers.orthanc import Orthanc
 
 from adapters.dimse.link import Peer
 from fixtures.dicom import Truth

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from peers.dcmqrscp import Dcmqrscp
-from peers.orthanc import HOST, Orthanc
+from peers.loopback import HOST
+from peers.orthanc import Orthanc
 from peers.scp import raw
 
 from adapters.dimse.adapter import STUDY_ROOT, Dimse

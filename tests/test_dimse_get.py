@@ -15,7 +15,8 @@ import studies
 from asking import need
 from peers.dcmqrscp import Dcmqrscp
 from peers.get_scp import GetScp
-from peers.orthanc import HOST, Orthanc
+from peers.loopback import HOST
+from peers.orthanc import Orthanc
 from peers.scp import raw
 from pydicom.dataset import Dataset
 from test_getting import SLOWLY, command, federation, files, got, killed_and_resumed, orthanc, same

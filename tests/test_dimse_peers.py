@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from asking import ask, need, report_of, uids
 from peers.dcmqrscp import Dcmqrscp
-from peers.orthanc import HOST, Orthanc
+from peers.loopback import HOST
+from peers.orthanc import Orthanc
 from peers.qrscp import Qrscp
 from peers.scp import Scp
 from pydicom import dcmread

@@ -13,9 +13,10 @@ import pytest
 from asking import ask
 from asking_nbia import bounded
 from peers.dcmqrscp import Dcmqrscp
+from peers.loopback import HOST
 from peers.nbia import NbiaServer
 from peers.nbia_rows import fixture_rows
-from peers.orthanc import HOST, Orthanc
+from peers.orthanc import Orthanc
 from peers.qido import QidoServer
 from peers.xnat import XnatServer, fixture_site
 

@@ -19,7 +19,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from peers.compare import QUESTIONS, Found, expected, shown
 from peers.dcmqrscp import Dcmqrscp
-from peers.orthanc import HOST, Orthanc
+from peers.loopback import HOST
+from peers.orthanc import Orthanc
 from pydicom import config, dcmread
 
 from adapters.dimse.adapter import STUDY_ROOT, Dimse

@@ -13,14 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from peers.orthanc import free_ports
+from peers.child import START_SECONDS, PeerError, free_ports
 
 USER, PASSWORD = "keeper", "correct horse"  # of a server that lives for a test
-START_SECONDS = 30.0
-
-
-class PostgresError(RuntimeError):
-    """It did not start."""
 
 
 def _programs() -> Path | None:
@@ -106,7 +101,7 @@ class Postgres:
             [str(w) for w in words], capture_output=True, text=True, check=False, cwd=self._folder, **self._as
         )
         if done.returncode != 0:
-            raise PostgresError(done.stderr[-2000:])
+            raise PeerError(done.stderr[-2000:])
 
     def _wait(self) -> None:
         import psycopg
@@ -117,7 +112,7 @@ class Postgres:
                 psycopg.connect(self.url("postgres"), password=PASSWORD).close()
             except psycopg.OperationalError as error:
                 if self._server.poll() is not None or time.monotonic() > end:
-                    raise PostgresError((self._folder / "log").read_text()[-2000:]) from error
+                    raise PeerError((self._folder / "log").read_text()[-2000:]) from error
                 time.sleep(0.05)
             else:
                 return

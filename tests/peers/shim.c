@@ -1,8 +1,8 @@
-/* Preloaded into Orthanc by orthanc.py:
+/* Preloaded into Orthanc and dcmqrscp (shim.py):
  *  - what would listen on every interface listens on loopback (Orthanc 1.10 has no option for that);
  *  - with ORTHANC_SHIM_DECODE=1, civetweb decodes query strings (Debian links one that by default does not, and
  *    Orthanc no longer does it itself: PatientName=SMITH%5EJOHN then finds nothing, with status 200);
- *  - Orthanc ends when its parent, ORTHANC_SHIM_PARENT, is gone, however that one ended. */
+ *  - the server ends when its parent, ORTHANC_SHIM_PARENT, is gone, however that one ended. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
