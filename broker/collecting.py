@@ -129,7 +129,7 @@ async def gather(
     shipped = [_held(c, known) for c in shipped_collections() if not at or c.archive in at]
     asked = [adapter_for(a) for a in _asked(known, at, {c.archive for c in shipped})]
     given = await asyncio.gather(*(_ask(adapter, timeout, named=bool(at)) for adapter in asked))
-    records = [*(c for own, _ in given for c in own), *_untold(shipped, given)]
+    records = [*_told(shipped, given), *_untold(shipped, given)]
     chosen = [c for c in records if mentions(c, words)]
     answers = [[judge(c, where) for where in conditions] for c in chosen]
     pairs = list(zip(chosen, answers, strict=True))
@@ -146,6 +146,14 @@ def _held(c: Collection, known: Mapping[str, Archive]) -> Collection:
     own = known.get(c.archive)
     imported = own is not None and own.adapter == "local" and not c.held_at
     return replace(c, held_at=c.archive, held_as="") if imported else c
+
+
+def _told(
+    shipped: Iterable[Collection], given: Iterable[tuple[Sequence[Collection], Told]]
+) -> list[Collection]:
+    """What archives told, with what is declared to be of the same data set elsewhere: they do not know."""
+    declared = {c.key: c.same_as for c in shipped}
+    return [replace(c, same_as=c.same_as or declared.get(c.key, ())) for own, _ in given for c in own]
 
 
 def _untold(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from adapters.girder.tree import GirderTree
 from adapters.shared.http import Http
-from adapters.shared.items import ITEMS, Bounds, Walk, capabilities
+from adapters.shared.items import ITEMS, Bounds, Walk, as_collections, capabilities
 from adapters.shared.options import Options
 from broker.adapter import Ask, Page
 from broker.errors import BadConfig
@@ -22,6 +23,9 @@ from broker.setup.limits import Limits
 from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
+
+if TYPE_CHECKING:
+    from catalog.collection import Collection
 
 SEARCHED = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 """What the plug-in's search is asked for: parts of values, in any case, so that nothing equal is missed."""
@@ -81,6 +85,12 @@ class Girder:
     async def check(self) -> str:
         """How many collections can be seen. Raises ArchiveError."""
         return f"Girder, {len(await self._tree.collections())} collections"
+
+    async def collections(self) -> list[Collection]:
+        """Its collections, with what they say of themselves. Raises ArchiveError."""
+        return as_collections(
+            self.name, self.via, self._tree.url("/collection?"), await self._tree.collections()
+        )
 
     async def close(self) -> None:
         """Close the connections."""

@@ -44,7 +44,7 @@ class GirderTree:
         records, bad = await self._all("/collection?")
         if bad:
             raise Malformed("a collection has no id", "bad_shape")
-        return [Folder(str(r["_id"]), str(r.get("name", ""))) for r in records]
+        return [_collection(r) for r in records]
 
     async def contents(self, folder: Folder) -> Contents:
         """The folders and items of a folder; a collection itself has no items. Raises ArchiveError."""
@@ -121,6 +121,12 @@ class GirderTree:
         reply = await self._http.ask(target, JSON, headers=headers)
         async with turn():
             return decoded(reply.body or b"")[0]
+
+
+def _collection(record: Mapping[str, Any]) -> Folder:
+    size, about = record.get("size"), str(record.get("description") or "")
+    known = size if isinstance(size, int) and 0 <= size < 2**63 else None
+    return Folder(str(record["_id"]), str(record.get("name", "")), about=about, size=known)
 
 
 def _token(value: object) -> Secret:

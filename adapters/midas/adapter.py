@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from adapters.midas.tree import MidasTree
 from adapters.shared.http import Http
-from adapters.shared.items import ITEMS, Bounds, Walk, capabilities
+from adapters.shared.items import ITEMS, Bounds, Walk, as_collections, capabilities
 from adapters.shared.options import Options
 from broker.adapter import Ask, Page
 from broker.errors import BadConfig
@@ -21,6 +22,9 @@ from broker.setup.limits import Limits
 from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can
+
+if TYPE_CHECKING:
+    from catalog.collection import Collection
 
 
 class Midas:
@@ -67,6 +71,12 @@ class Midas:
     async def check(self) -> str:
         """How many communities can be seen. Raises ArchiveError."""
         return f"MIDAS, {len(await self._tree.collections())} communities"
+
+    async def collections(self) -> list[Collection]:
+        """Its communities, with what they say of themselves. Raises ArchiveError."""
+        return as_collections(
+            self.name, self.via, self._tree.url("midas.community.list"), await self._tree.collections()
+        )
 
     async def close(self) -> None:
         """Close the connections."""

@@ -34,7 +34,11 @@ class MidasTree:
     async def collections(self) -> list[Folder]:
         """The communities that can be seen, each as its root folder. Raises ArchiveError."""
         records, bad = listed(await self._call("midas.community.list"))
-        found = [Folder(str(r["folder_id"]), str(r.get("name", ""))) for r in records if r.get("folder_id")]
+        found = [
+            Folder(str(r["folder_id"]), str(r.get("name", "")), about=str(r.get("description") or ""))
+            for r in records
+            if r.get("folder_id")
+        ]
         if bad or len(found) < len(records):
             raise Malformed("a community has no folder", "bad_shape")
         return found

@@ -32,6 +32,7 @@ from catalog.keywords import USUAL, Level
 
 if TYPE_CHECKING:
     from broker.probing.finding import Probed
+    from catalog.collection import Collection
 
 LOOKUPS = 100  # series of one reply whose metadata are asked for one by one, where no list can be asked
 
@@ -82,6 +83,12 @@ class Nbia:
         """Which version answers, and how many collections it lists. Raises ArchiveError."""
         door, collections = await self._service.opened()
         return f"NBIA REST {door.version}, {len(collections)} collections"
+
+    async def collections(self) -> list[Collection]:
+        """Its collections with their patients and descriptions, as far as it tells. Raises ArchiveError."""
+        from adapters.nbia.collections import collections
+
+        return await collections(self.name, *await self._service.opened())
 
     async def probe(self) -> Probed:
         """Which endpoints are served, and how many collections there are. Raises ArchiveError.

@@ -120,7 +120,8 @@ def _short(uri: str) -> str:
     return "CC0" if kind == "ZERO" else f"CC {kind} {found[3]}"
 
 
-def _doi(text: str) -> str:
+def doi(text: str) -> str:
+    """A DOI without the address that resolves it."""
     return re.sub(r"^(https?://(dx\.)?doi\.org/|doi:)", "", text.strip(), flags=re.IGNORECASE)
 
 
@@ -132,7 +133,7 @@ def _megabytes(text: str) -> str:
 _READERS: dict[str, Callable[[str], str]] = {
     **dict.fromkeys(("StudyDate", "SeriesDate", "PatientBirthDate"), date),
     "SizeInMB": _megabytes,
-    "SourceDOI": _doi,
+    "SourceDOI": doi,
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 from adapters.nbia.rows import Said, said
@@ -50,6 +51,11 @@ class Door:
     async def get(self, endpoint: str, parameters: Mapping[str, str]) -> Reply:
         """The records that an endpoint gives for parameters, by DICOM keyword. Raises ArchiveError."""
         return await _read(await self.http.get(_target(endpoint, parameters), JSON))
+
+    async def records(self, endpoint: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The records as they came, for what is no attribute of DICOM. Raises ArchiveError."""
+        body = await self.http.get(f"/{endpoint}{'?' if parameters else ''}{_query(parameters)}", JSON)
+        return listed(decoded(body)[0])[0] if body and body.strip() else []
 
     async def metadata(self, uids: Sequence[str]) -> Reply:
         """What getSeriesMetadata says of series, all in one request (v4). Raises ArchiveError."""
@@ -110,8 +116,11 @@ async def _collections(door: Door) -> tuple[str, ...]:
 
 def _target(endpoint: str, parameters: Mapping[str, str]) -> str:
     pairs = {_SPELLED.get((endpoint, name), name): text for name, text in parameters.items()}
-    query = "&".join(f"{name}={quote(text, safe='')}" for name, text in {**pairs, "format": "json"}.items())
-    return f"/{endpoint}?{query}"
+    return f"/{endpoint}?{_query({**pairs, 'format': 'json'})}"
+
+
+def _query(pairs: Mapping[str, str]) -> str:
+    return "&".join(f"{name}={quote(text, safe='')}" for name, text in pairs.items())
 
 
 async def _read(body: bytes | None) -> Reply:

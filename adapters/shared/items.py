@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adapters.shared.ahead import in_order
 from adapters.shared.options import Options
@@ -21,6 +21,9 @@ from broker.errors import TooMuch
 from broker.matching import Value, compiled
 from catalog.capability import Can, Kind
 from catalog.keywords import OURS, USUAL, Level, UnknownKeyword, keyword
+
+if TYPE_CHECKING:
+    from catalog.collection import Collection
 
 ROWS = 200  # rows of a page, where a folder holds more
 
@@ -67,11 +70,16 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder, or a collection, which is the folder of its own (`depth` 0); `key` is its id there."""
+    """A folder, or a collection, which is the folder of its own (`depth` 0); `key` is its id there.
+
+    about, size  what a collection says of itself, and its bytes, where that is told
+    """
 
     key: str
     collection: str
     depth: int = 0
+    about: str = ""
+    size: int | None = None
 
     def below(self, key: str) -> Folder:
         """A folder in it."""
@@ -216,6 +224,19 @@ def _keyword(name: str) -> str:
             continue
         return known.name if known.tag else ""
     return ""
+
+
+def as_collections(archive: str, said_by: str, url: str, found: Sequence[Folder]) -> list[Collection]:
+    """Collections as data sets as a whole. What they hold would have to be walked, and is not counted."""
+    from adapters.shared.collections import asked_now, plain, told
+
+    source = asked_now(archive, said_by, url)
+    note = "It does not tell how many patients or series it holds."
+    gigabytes = [None if each.size is None else round(each.size / 1e9, 3) for each in found]
+    return [
+        told(archive, each.collection, source, {"size_gb": gb}, about=plain(each.about), note=note)
+        for each, gb in zip(found, gigabytes, strict=True)
+    ]
 
 
 def megabytes(size: object) -> Value:

@@ -37,6 +37,7 @@ from catalog.capability import Can
 
 if TYPE_CHECKING:
     from broker.probing.finding import Probed
+    from catalog.collection import Collection
 
 PROJECTS = "/data/projects?columns=ID"
 REPLIES = 2000  # of one question, where the federation file says nothing else: up to three a project
@@ -113,6 +114,13 @@ class Xnat:
             version = "before 1.7"
         found = await table(self._session, PROJECTS)
         return f"XNAT {version}" + ("" if found.rows else ", no project to be read")
+
+    async def collections(self) -> list[Collection]:
+        """Its projects, with how many subjects and image sessions each has. Raises ArchiveError."""
+        from adapters.xnat.collections import collections
+
+        limits = self._http.limits
+        return await collections(self.name, self._session, self._http.base, limits.pages, limits.connections)
 
     async def probe(self) -> Probed:
         """Projects, data types, the DICOMweb plug-in. Raises ArchiveError."""

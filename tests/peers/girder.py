@@ -150,8 +150,10 @@ def _id(kind: str, number: int) -> str:
 
 
 def _collection(shelf: Shelf) -> dict[str, Any]:
-    more = {"_modelType": "collection", "_accessLevel": 0, "created": WHEN, "description": "", "public": True}
-    return {"_id": _id("c", shelf.number), "name": shelf.name, **more, "size": 0, "updated": WHEN, "meta": {}}
+    more: dict[str, Any] = {"_modelType": "collection", "_accessLevel": 0, "created": WHEN, "public": True}
+    more |= {"description": f"Given by <b>patients</b>: {shelf.name}"}
+    more |= {"size": sum(i.size for s in shelf.every() for i in s.items), "updated": WHEN, "meta": {}}
+    return {"_id": _id("c", shelf.number), "name": shelf.name, **more}
 
 
 def _folder(shelf: Shelf) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from aiohttp import web
@@ -67,6 +68,8 @@ PARAMETERS = {
     "getPatientStudy": ["format", "Collection", "PatientID", "StudyInstanceUID"],
     "getSeries": ["format", *_FILTERS.split(), "SeriesInstanceUID"],
     "getSeriesMetadata": ["list", "format"],
+    "getCollectionValuesAndCounts": ["format"],
+    "getCollectionDescriptions": ["collectionName"],
 }
 _COLUMN_OF = {
     "PatientId": "PatientID",
@@ -133,6 +136,10 @@ class NbiaServer(Loopback):
             return self._metadata(version, request, form)
         if endpoint in ("getCollectionValues", "getModalityValues", "getBodyPartValues"):
             return self._values(endpoint.removeprefix("get").removesuffix("Values"), request.query)
+        if (version, endpoint) == ("v4", "getCollectionValuesAndCounts"):
+            return _listed(self._counts())
+        if (version, endpoint) == ("v4", "getCollectionDescriptions"):
+            return _listed(self._descriptions())
         if (version, endpoint) in COLUMNS:
             return self._listing(version, endpoint, request.query)
         return web.Response(status=404, text="<html>Not found</html>", content_type="text/html")
@@ -167,6 +174,28 @@ class NbiaServer(Loopback):
             15 if of == "BodyPart" else None
         )  # as in the recorded replies; names of collections are whole there
         return _listed([{keyword: text[:cut]} if text else {} for text in found])
+
+    def _counts(self) -> list[dict[str, Any]]:
+        """Patients of each collection, under `criteria`, as its clients read it."""
+        held: dict[str, set[str]] = {}
+        for row in self.rows:
+            held.setdefault(row["Collection"], set()).add(row["PatientID"])
+        return [{"criteria": c, "count": str(len(p)), "Authorized": 1} for c, p in sorted(held.items())]
+
+    def _descriptions(self) -> list[dict[str, Any]]:
+        """HTML and a DOI of the collections that have one."""
+        dois = {r["Collection"]: r["SourceDOI"] for r in self.rows if r.get("SourceDOI")}
+        return [
+            {
+                "id": number,
+                "collectionName": name,
+                "description": f"<p>Images of <b>{escape(name)}</b>, &lt;i&gt;not&lt;/i&gt; patients</p>",
+                "descriptionURI": f"https://doi.org/{doi}",
+                "collectionDescTimestamp": 1695410133,
+                "licenseId": None,
+            }
+            for number, (name, doi) in enumerate(sorted(dois.items()), start=101)
+        ]
 
     def _listing(self, version: str, endpoint: str, query: Mapping[str, str]) -> web.Response:
         known = PARAMETERS[endpoint] if version == "v4" else self._known_to_v1(endpoint)
