@@ -115,7 +115,7 @@ def versions(python: Path, *packages: str) -> str:
 def archives(servers: int, studies: int, latency: float) -> Iterator[list[str]]:
     """The addresses of synthetic QIDO-RS archives, served by a process of their own."""
     words = ["--servers", str(servers), "--studies", str(studies), "--latency", str(latency)]
-    with _peer("qido.py", words) as told:
+    with _peer("qido", words) as told:
         yield [f"http://127.0.0.1:{port}{told['root']}" for port in told["ports"]]
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from peers.loopback import LOGIN_PAGE, Fault, Loopback
+from peers.loopback import LOGIN_PAGE, Fault, RestServer
 
 from broker.adapter import Adapter
 from broker.api import Session
@@ -29,7 +29,7 @@ FAULTS: list[tuple[type[ArchiveError], Fault]] = [
 class OnLoopback(AdapterTests):
     """A subclass gives its server and the adapter that speaks to it."""
 
-    def serve(self, **manners: Any) -> Loopback:
+    def serve(self, **manners: Any) -> RestServer:
         """The server, with some manners."""
         raise NotImplementedError
 
@@ -55,7 +55,7 @@ class OnLoopback(AdapterTests):
             yield self.adapter(self.server)
 
 
-async def gone(server: Loopback) -> None:
+async def gone(server: RestServer) -> None:
     """The server sees every request of its clients closed within a second."""
     end = time.monotonic() + 1
     while server.answering and time.monotonic() < end:
@@ -63,7 +63,7 @@ async def gone(server: Loopback) -> None:
     assert server.answering == 0
 
 
-async def cancelled(server: Loopback, make: Callable[[], Adapter], times: int = 200) -> None:
+async def cancelled(server: RestServer, make: Callable[[], Adapter], times: int = 200) -> None:
     """So many searches, each left while the archive is busy with it; what they leave open is counted."""
     before = Open.now()
     for _ in range(times):

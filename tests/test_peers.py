@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from asking import need_orthanc
 from peers.orthanc import Orthanc
-from peers.qido import DICOM_JSON, QidoServer
+from peers.qido.server import DICOM_JSON, QidoServer
 from yarl import URL
 
 from fixtures.dicom import Holding, study_uid, truth

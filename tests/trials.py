@@ -26,7 +26,7 @@ if __name__ == "__main__":
 
 from peers.cases import HTTP, Case
 from peers.faults import HOST, Faulty, silence, spoiled
-from peers.qido import Holding, QidoServer
+from peers.qido import QidoServer
 
 from adapters.dicomweb.adapter import QIDO, DicomWeb
 from adapters.shared.http import Http
@@ -36,6 +36,7 @@ from broker.api import Session
 from broker.query import Query
 from broker.report import Report
 from broker.setup.limits import Limits
+from fixtures.dicom import Holding
 
 DEADLINE = 0.6
 GRACE = 0.25  # seconds over the deadline that the contract allows

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-from peers.loopback import Loopback, as_json
+from peers.loopback import RestServer, as_json
 from peers.shelves import Item, Shelf, shelves
 
 ROOT = "/api/v1"
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 @dataclass
-class GirderServer(Loopback):
+class GirderServer(RestServer):
     """A Girder archive of shelves.
 
     users      login -> password;  private: guests are refused

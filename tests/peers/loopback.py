@@ -1,4 +1,4 @@
-"""What the REST peers have in common: a server on loopback, its request log, and the ways it fails."""
+"""What our HTTP peers have in common: a server on loopback, its request log, and the ways it fails."""
 
 from __future__ import annotations
 
@@ -26,27 +26,16 @@ class Fault:
 
 @dataclass
 class Loopback:
-    """An archive on loopback while its ``async with`` block lasts.
+    """A server on loopback while its ``async with`` block lasts.
 
-    requests   the raw targets it saw, oldest first;  forms: what came as forms, in the same order
+    port       0: any free one, which stands here once it has started
     answering  how many requests are being answered just now;  most: the most that ever were
     """
 
     _: KW_ONLY
     port: int = 0
-    delay: float = 0.0
-    hang: bool = False
-    faults: Mapping[str, Fault] = field(default_factory=dict)
-    """Part of a target, or ``""`` for every one -> what it gets instead."""
-    truncated: bool = False
-    empty: bool = False
-    requests: list[str] = field(default_factory=list, init=False)
-    forms: list[dict[str, str]] = field(default_factory=list, init=False)
     answering: int = field(default=0, init=False)
     most: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        self._runner: web.AppRunner | None = None
 
     @property
     def origin(self) -> str:
@@ -65,22 +54,46 @@ class Loopback:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._runner.cleanup()
 
-    async def _handle(self, request: web.Request) -> web.Response:
-        form = {name: str(value) for name, value in (await request.post()).items()}
-        self.requests.append(request.raw_path)
-        self.forms.append(form)
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.answering += 1
         self.most = max(self.most, self.answering)
         try:
-            if self.hang:
-                await asyncio.Event().wait()
-            await asyncio.sleep(self.delay)
-            return self._spoilt(request) or self.answer(request, form)
+            return await self.respond(request)
         finally:
             self.answering -= 1
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """The reply to one request."""
+        raise NotImplementedError
+
+
+@dataclass
+class RestServer(Loopback):
+    """An archive with a REST interface, and the ways in which it may fail.
+
+    requests  the raw targets it saw, oldest first;  forms: what came as forms, in the same order
+    faults    part of a target, or ``""`` for every one -> what it gets instead
+    """
+
+    _: KW_ONLY
+    delay: float = 0.0
+    hang: bool = False
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    truncated: bool = False
+    empty: bool = False
+    requests: list[str] = field(default_factory=list, init=False)
+    forms: list[dict[str, str]] = field(default_factory=list, init=False)
+
+    async def respond(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.requests.append(request.raw_path)
+        self.forms.append(form)
+        if self.hang:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.delay)
+        return self._spoilt(request) or self.answer(request, form)
 
     def _spoilt(self, request: web.Request) -> web.Response | None:
         fault = next((f for part, f in self.faults.items() if part in request.raw_path), None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-from peers.loopback import Loopback
+from peers.loopback import RestServer
 from peers.shelves import Item, Shelf, shelves
 
 BASE = "/midas"
@@ -33,7 +33,7 @@ class Failed(Exception):
 
 
 @dataclass
-class MidasServer(Loopback):
+class MidasServer(RestServer):
     """A MIDAS archive of shelves.
 
     users    e-mail address -> API key: who may log in;  private: guests see nothing

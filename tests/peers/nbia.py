@@ -17,7 +17,7 @@ from html import escape
 from typing import Any
 
 from aiohttp import web
-from peers.loopback import Loopback, as_json
+from peers.loopback import RestServer, as_json
 from peers.nbia_rows import Row, from_idc
 
 BASE = "/nbia-api/services"
@@ -98,7 +98,7 @@ _NUMBERS = frozenset({"SeriesNumber", "ImageCount", "FileSize"})
 
 
 @dataclass
-class NbiaServer(Loopback):
+class NbiaServer(RestServer):
     """An NBIA archive of rows.
 
     versions             which versions are served; the others are 404, as a page of its web server

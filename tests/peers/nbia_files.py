@@ -36,7 +36,6 @@ class NbiaFiles(NbiaServer):
     held: dict[str, dict[str, bytes]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for file in self.files:
             head = dcmread(file, stop_before_pixels=True)
             self.held.setdefault(str(head.SeriesInstanceUID), {})[str(head.SOPInstanceUID)] = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from peers.loopback import Loopback
+from peers.loopback import RestServer
 from pydicom import dcmread
 
 BOUNDARY = "between-instances"
@@ -35,7 +35,7 @@ def honest(parts: Sequence[bytes]) -> Body:
 
 
 @dataclass
-class Wado(Loopback):
+class Wado(RestServer):
     """It answers QIDO-RS with what its files say, and retrieval with `sends` of the files asked for.
 
     counts  what NumberOfSeriesRelatedInstances says beside the truth
@@ -47,7 +47,6 @@ class Wado(Loopback):
     held: list[dict[str, str]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         heads = [dcmread(f, stop_before_pixels=True) for f in self.files]
         self.held = [{k: str(h.get(k, "")) for k in KEYS} for h in heads]
 

@@ -8,13 +8,15 @@ import re
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from peers.qido import ROOT as QIDO
-from peers.qido import Holding, QidoServer
+from peers.qido.searching import ROOT as QIDO
+from peers.qido.server import QidoServer
 from peers.xnat import files, listings, render, schema
 from peers.xnat.accounts import Who, Wrong
 from peers.xnat.listings import Asked, Refused, Table
 from peers.xnat.model import Session
 from peers.xnat.search import DISPLAY, DISPLAY_SUBJECT, search
+
+from fixtures.dicom import Holding
 
 if TYPE_CHECKING:
     from peers.xnat.server import XnatServer

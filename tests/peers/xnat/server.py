@@ -10,10 +10,9 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from types import TracebackType
-from typing import Self
 
 from aiohttp import web
+from peers.loopback import Loopback
 from peers.xnat import render
 from peers.xnat.accounts import Accounts, Who, Wrong
 from peers.xnat.criteria import SqlError
@@ -21,7 +20,6 @@ from peers.xnat.listings import Refused
 from peers.xnat.model import Site
 from peers.xnat.rest import Rest
 
-HOST = "127.0.0.1"
 REALM = {"WWW-Authenticate": 'Basic realm="XNAT Protected Area"'}
 OPEN = re.compile(r"/data/(JSESSION|services/auth)|/xapi/siteConfig/(buildInfo|siteId|siteUrl)|/app/.*")
 
@@ -37,7 +35,7 @@ class Logged:
 
 
 @dataclass
-class XnatServer:
+class XnatServer(Loopback):
     """An XNAT while its `async with` block lasts. Every keyword from `context` on is a knob."""
 
     site: Site
@@ -70,13 +68,10 @@ class XnatServer:
     only: str = ""  # the faults above only where the path matches this expression
     times: int | None = None  # ... and only for so many requests
     keep: bool = False  # answers are kept, so that a client is what gets measured
-    port: int = 0
     log: list[Logged] = field(default_factory=list, init=False)
     aborted: int = field(default=0, init=False)
-    answering: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._runner: web.AppRunner | None = None
         self._faulty = 0
         self._kept: dict[tuple[Who, str], tuple[bytes, str]] = {}
         self.accounts = Accounts(self.users, self.session_timeout, self.max_sessions)
@@ -85,37 +80,20 @@ class XnatServer:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://{HOST}:{self.port}{self.context}"
+        return f"{self.origin}{self.context}"
 
     def asked(self, part: str = "") -> list[str]:
         """The paths of the requests that hold a text."""
         return [entry.path for entry in self.log if part in entry.path]
 
-    async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=2**20)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, self.port).start()
-        self.port = int(self._runner.addresses[0][1])
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         start = time.perf_counter()
-        self.answering += 1
         try:
             return await self._answer(request)
         except asyncio.CancelledError:
             self.aborted += 1
             raise
         finally:
-            self.answering -= 1
             ms = 1000 * (time.perf_counter() - start)
             agent = request.headers.get("User-Agent", "")
             self.log.append(Logged(request.method, request.path_qs, ms, agent))
