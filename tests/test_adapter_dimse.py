@@ -78,7 +78,7 @@ async def test_many_studies_are_named_in_one_question_where_that_works_and_not_w
             yield from honest
 
     with Scp(HELD) as good, Scp(HELD, no_lists) as deaf, Scp(HELD, no_lists, extended=b"\x01") as boasts:
-        for server, most in ((good, 6), (deaf, 4 + len(STUDIES)), (boasts, 2 + len(STUDIES))):
+        for server, most in ((good, 8), (deaf, 5 + len(STUDIES)), (boasts, 3 + len(STUDIES))):
             assert uids(await ask("series", at=[pacs(server)])) == SERIES
             assert len(server.seen) <= most
 
@@ -163,6 +163,31 @@ async def test_a_final_status_is_told_and_what_came_before_is_kept(status: int, 
     assert (told.status, told.reason, told.kept) == (Status.PARTIAL, reason, GOOD)
     assert uids(answered) == STUDIES
     assert report_of(answered, "good").ok
+
+
+async def test_series_of_the_studies_that_came_before_a_failure_are_kept() -> None:
+    def limited(keys: Dataset, honest: Answers) -> Answers:
+        yield from final(0xB001)(keys, honest) if keys.QueryRetrieveLevel == "STUDY" else honest
+
+    with Scp(HELD, limited) as scp:
+        answered = await ask("series", at=[pacs(scp)])
+    told = report_of(answered, "pacs")
+    assert (told.status, told.reason) == (Status.PARTIAL, "dimse_B001")
+    assert uids(answered) == {s["SeriesInstanceUID"] for h in HELD[:GOOD] for s in h["series"]}
+
+
+async def test_with_a_limit_series_are_asked_for_before_all_studies_have_come() -> None:
+    def slow(keys: Dataset, honest: Answers) -> Answers:
+        yield from _some(honest) if keys.QueryRetrieveLevel == "STUDY" else honest
+        if keys.QueryRetrieveLevel == "STUDY":
+            time.sleep(3)
+
+    with Scp(HELD, slow) as scp:
+        start = time.monotonic()
+        answered = await ask("series", at=[pacs(scp)], limit=1)
+        assert time.monotonic() - start < 2.5
+        assert scp.settled(5)
+    assert (len(answered), answered.more, answered.complete) == (1, True, True)
 
 
 async def test_ignored_keys_are_a_remark() -> None:

@@ -8,12 +8,14 @@ them finds, many parents are named at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from adapters.dimse.pool import Pool
 from adapters.dimse.rows import Decoder, identifier
+from adapters.shared.ahead import eagerly
 from broker.adapter import Ask, Page
 from broker.errors import Malformed, RefusedByArchive, ServerFault, TooMuch
 from broker.matching import Value
@@ -114,21 +116,19 @@ def questions(ask: Ask, root: str, relational: bool) -> list[Question]:
 
 
 async def pages(talk: Talk, asked: Sequence[Question]) -> AsyncGenerator[Page, None]:
-    """The answer to the last question, each row after those above it. Raises ArchiveError."""
-    fields, parents = asked[0].fields, list[Row]()
-    for question in asked:
-        rows_of = (
-            talk.rows(question) if question is asked[0] else Stage(talk, question).joined(fields, parents)
-        )
-        fields = fields if question is asked[0] else (*fields, *question.fields[1:])
-        found: list[Row] = []
-        async with aclosing(rows_of) as batches:
-            async for rows in batches:
-                if question is not asked[-1]:
-                    found += rows
-                elif rows:
-                    yield talk.page(fields, rows)
-        parents = found
+    """The answer to the last question, each row after those above it. Raises ArchiveError.
+
+    Children are asked for as soon as some parents have come: whoever needs few records leaves early, and
+    what parents there were before a question failed have told theirs.
+    """
+    fields, rows_of = asked[0].fields, talk.rows(asked[0])
+    for question in asked[1:]:
+        rows_of = Stage(talk, question).joined(fields, rows_of)
+        fields = (*fields, *question.fields[1:])
+    async with aclosing(rows_of) as batches:
+        async for rows in batches:
+            if rows:
+                yield talk.page(fields, rows)
     if talk.bad or talk.notes:
         yield talk.page(fields, [])
 
@@ -139,35 +139,49 @@ class Stage:
     def __init__(self, talk: Talk, question: Question) -> None:
         self._talk = talk
         self._question = question
+        self._known: dict[str, Row] = {}
 
-    async def joined(self, fields: Sequence[str], parents: Sequence[Row]) -> AsyncGenerator[list[Row], None]:
+    async def joined(
+        self, fields: Sequence[str], parents: AsyncGenerator[list[Row], None]
+    ) -> AsyncGenerator[list[Row], None]:
         """Rows of children, each after the row of its parent. A child of nobody known is left out."""
         at = fields.index(self._question.fields[0])
-        known: dict[str, Row] = {}
-        for row in parents:
-            if _told(row[at]):
-                known.setdefault(_told(row[at]), row)
-            else:
-                self._talk.bad += 1  # nothing can be asked about it
-        async with aclosing(self._children(list(known))) as batches:
+        async with eagerly(parents) as some, aclosing(self._children(self._named(some, at))) as batches:
             async for rows in batches:
-                yield [known[uid] + row[1:] for row in rows if (uid := _told(row[0])) in known]
+                known = ((self._known.get(_told(row[0])), row) for row in rows)
+                yield [parent + row[1:] for parent, row in known if parent is not None]
 
-    async def _children(self, parents: list[str]) -> AsyncGenerator[list[Row], None]:
+    async def _named(
+        self, some: Callable[[int], Awaitable[list[Row]]], at: int
+    ) -> AsyncGenerator[list[str], None]:
+        """The keys of parents, each once: of the first as soon as they come, then enough for a list."""
+        rows = await some(1)
+        while rows:
+            before = len(self._known)
+            for row in rows:
+                if _told(row[at]):
+                    self._known.setdefault(_told(row[at]), row)
+                else:
+                    self._talk.bad += 1  # nothing can be asked about it
+            yield list(itertools.islice(self._known, before, None))
+            rows = await some(LIST)
+
+    async def _children(self, parents: AsyncGenerator[list[str], None]) -> AsyncGenerator[list[Row], None]:
         """The children of every parent: of many in one question where that works."""
-        together = len(parents) > FEW and await self._takes_lists(parents)
-        size = LIST if together else 1
+        listed: list[str] = []
         told: set[str] = set()
-        async with aclosing(
-            self._each([parents[i : i + size] for i in range(0, len(parents), size)])
-        ) as found:
-            async for rows in found:
-                told.update(_told(row[0]) for row in rows)
-                yield rows
-        left = [[p] for p in parents if p not in told]
-        if together and left and not self._question.conditions:
+        async with aclosing(parents) as coming:
+            async for keys in coming:
+                together = len(keys) > FEW and await self._takes_lists(keys)
+                listed += keys if together else []
+                async with aclosing(self._each(keys, LIST if together else 1)) as found:
+                    async for rows in found:
+                        told.update(_told(row[0]) for row in rows)
+                        yield rows
+        left = [key for key in listed if key not in told]
+        if left and not self._question.conditions:
             # a parent has children: what a list passed over is asked for by itself
-            async with aclosing(self._each(left)) as found:
+            async with aclosing(self._each(left, 1)) as found:
                 async for rows in found:
                     yield rows
 
@@ -180,19 +194,20 @@ class Stage:
         if self._talk.known.lists is None:
             bare = replace(self._question, conditions=(), fields=self._question.fields[:2])
             trial = Stage(self._talk, bare)
-            alone = await trial._all([[parents[0]], [parents[1]]])
+            alone = await trial._all(parents[:2], 1)
             try:
-                self._talk.known.lists = await trial._all([list(parents[:2])]) == alone
+                self._talk.known.lists = await trial._all(parents[:2], 2) == alone
             except (RefusedByArchive, ServerFault):
                 self._talk.known.lists = False
         return self._talk.known.lists
 
-    async def _all(self, groups: Sequence[Sequence[str]]) -> set[Row]:
-        async with aclosing(self._each(groups)) as batches:
+    async def _all(self, parents: Sequence[str], size: int) -> set[Row]:
+        async with aclosing(self._each(parents, size)) as batches:
             return {row async for rows in batches for row in rows}
 
-    async def _each(self, groups: Sequence[Sequence[str]]) -> AsyncGenerator[list[Row], None]:
-        """The question about each group of parents, as many at once as the pool has places."""
+    async def _each(self, parents: Sequence[str], size: int) -> AsyncGenerator[list[Row], None]:
+        """The question about groups of so many parents, as many at once as the pool has places."""
+        groups = [parents[i : i + size] for i in range(0, len(parents), size)]
         queue: asyncio.Queue[list[Row] | Exception | None] = asyncio.Queue(4 * self._talk.pool.most)
         todo = iter(groups)
         workers = min(self._talk.pool.most, len(groups))

@@ -1,10 +1,11 @@
-"""Several requests under way, their results in the order in which they were wanted."""
+"""Several requests under way: their results in the order in which they were wanted, or as they come."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,3 +38,43 @@ async def in_order(jobs: Iterable[Job[T]], ahead: int) -> AsyncGenerator[T, None
 
 async def _awaited(job: Job[T]) -> T:
     return await job()
+
+
+@asynccontextmanager
+async def eagerly(
+    source: AsyncGenerator[list[T], None],
+) -> AsyncIterator[Callable[[int], Awaitable[list[T]]]]:
+    """A function that gives what has come from `source` since the last call, so much at least; [] at its end.
+
+    The source is read as fast as it comes, however slow its reader is, so that it never holds up what the
+    reader needs. What it raises is raised after everything that it gave before. Leaving closes it.
+    """
+    came: asyncio.Queue[list[T] | None] = asyncio.Queue()
+    task = asyncio.create_task(_moved(source, came))
+
+    async def some(least: int) -> list[T]:
+        found: list[T] = []
+        while len(found) < least or not came.empty():
+            batch = await came.get()
+            if batch is None:
+                came.put_nowait(None)
+                break
+            found += batch
+        if not found:
+            await task
+        return found
+
+    try:
+        yield some
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _moved(source: AsyncGenerator[list[T], None], to: asyncio.Queue[list[T] | None]) -> None:
+    try:
+        async with aclosing(source) as batches:
+            async for batch in batches:
+                to.put_nowait(batch)
+    finally:
+        to.put_nowait(None)
