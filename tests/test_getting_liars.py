@@ -24,7 +24,8 @@ from peers.xnat.sites import fixture_site
 from pydicom import config, dcmread
 from test_getting import dicomweb, federation, got, same
 
-from adapters.shared.download import Budget
+from adapters.nbia.zips import instances
+from adapters.shared.download import Budget, Files
 from broker.cli import main
 from broker.errors import TimedOut
 from fixtures.dicom import Truth
@@ -226,6 +227,29 @@ async def test_nbia_gives_zips_that_are_unpacked_and_checked(
         asked = [r for r in server.requests if "getImage" in r or "getSingleImage" in r]
         assert [("getSingleImage" in r) for r in asked] == [lists]
     same(own, tmp_path / "out")
+
+
+@pytest.mark.parametrize("version", ["v1", "v4"])
+async def test_an_nbia_without_md5_sums_gives_its_files_all_the_same(
+    version: str, held: tuple[Path, Truth], tmp_path: Path
+) -> None:
+    """getImageWithMD5Hash first, getImage where that is not served: with no parameter that v4 refuses."""
+    own = {"rows": fixture_rows(), "files": of_b(held), "versions": frozenset({version})}
+    async with NbiaFiles(**own, lacks=frozenset({"getImageWithMD5Hash"})) as server:
+        code, report = await get(tmp_path, nbia(server), words=THORAX)
+        asked = [r.rpartition("/")[2].partition("?")[0] for r in server.requests if "/getImage" in r]
+    assert code == 0, report
+    series = len({f.parent for f in got(tmp_path / "out")})
+    assert sorted(asked) == ["getImage"] * series + ["getImageWithMD5Hash"] * series
+
+
+async def test_sums_are_read_as_nbia_writes_them(tmp_path: Path) -> None:
+    """Lines of V4_getImageWithMD5Hash: a header, any order, nothing where NBIA has no sum."""
+    sums = "Filename,MD5Hash\n00000002.dcm,0CC175B9C0F1B6A831C399E269772661\n00000001.dcm,\n"
+    whole = {"00000001.dcm": b"b", "00000002.dcm": b"a", "md5hashes.csv": sums.encode()}
+    (tmp_path / "a.zip").write_bytes(packed(whole))
+    found = instances(tmp_path / "a.zip", Files(tmp_path), Budget(10_000, 10_000, 1))
+    assert [part.md5 for part in found] == ["", "0cc175b9c0f1b6a831c399e269772661"]
 
 
 def escaping(files: dict[str, bytes]) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import stat
 import zipfile
@@ -15,7 +17,8 @@ from broker.safe import line
 
 DIRECTORY = 64 * 2**20  # bytes of a central directory; some 500,000 entries
 _END, _END_SIZE = b"PK\x05\x06", 22 + 65535
-_SUM = re.compile(r"^\s*\"?([^,\"]+)\"?\s*,\s*\"?([0-9a-fA-F]{32})\"?\s*$", re.MULTILINE)
+_SUMS = "md5hashes.csv"
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 def instances(place: Path, files: Files, budget: Budget) -> Iterator[Received]:
@@ -85,14 +88,18 @@ def _unpacked(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, budg
 
 
 def _sums(packed: zipfile.ZipFile, budget: Budget) -> dict[str, str]:
-    """Name -> MD5, as NBIA's `md5hashes.csv` lists them."""
+    """Name -> MD5 in lower case, as getImageWithMD5Hash lists them: `Filename,MD5Hash`, then a line a file.
+
+    A file of which NBIA knows no sum has an empty one (V4_getImageWithMD5Hash, FormatOutput.toCsv).
+    """
     found: dict[str, str] = {}
     for entry in packed.infolist():
-        if re.fullmatch(r"md5\w*\.csv", entry.filename, re.IGNORECASE) and not _wrong(entry):
+        if entry.filename == _SUMS and not _wrong(entry):
             with packed.open(entry) as stream:
                 text = stream.read(DIRECTORY)
             budget.take(len(text))
-            found |= {
-                name.strip(): md5.lower() for name, md5 in _SUM.findall(text.decode("utf-8", "replace"))
-            }
+            for row in csv.DictReader(io.StringIO(text.decode("utf-8", "replace"))):
+                md5 = (row.get("MD5Hash") or "").lower()
+                if _MD5.fullmatch(md5):
+                    found[str(row.get("Filename"))] = md5
     return found

@@ -70,6 +70,10 @@ PARAMETERS = {
     "getSeriesMetadata": ["list", "format"],
     "getCollectionValuesAndCounts": ["format"],
     "getCollectionDescriptions": ["collectionName"],
+    "getSOPInstanceUIDs": ["SeriesInstanceUID", "format"],
+    "getImage": ["SeriesInstanceUID", "NewFileNames"],
+    "getImageWithMD5Hash": ["SeriesInstanceUID"],
+    "getSingleImage": ["SeriesInstanceUID", "SOPInstanceUID"],
 }
 _COLUMN_OF = {
     "PatientId": "PatientID",

@@ -28,11 +28,15 @@ def packed(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
 
 @dataclass
 class NbiaFiles(NbiaServer):
-    """It gives the files of its series. `packs` makes the zip; `lists`: it tells SOP Instance UIDs."""
+    """It gives the files of its series, as NBIA's source (June 2026) and two recorded zips have it.
+
+    packs  makes the zip;  lists  it tells SOP Instance UIDs;  lacks  endpoints that it does not serve
+    """
 
     files: Sequence[Path] = ()
     packs: Packs = packed
     lists: bool = True
+    lacks: frozenset[str] = frozenset()
     held: dict[str, dict[str, bytes]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -45,8 +49,11 @@ class NbiaFiles(NbiaServer):
     def answer(self, request: web.Request, form: Mapping[str, str]) -> web.Response:
         endpoint = request.path.rpartition("/")[2]
         found = self.held.get(request.query.get("SeriesInstanceUID", ""), {})
-        if endpoint == "getImage":
-            return web.Response(body=self.packs(self._named(found)), content_type="application/zip")
+        if refused := self._refused(request.path.split("/")[-2], endpoint, request.query):
+            return refused
+        if endpoint in ("getImage", "getImageWithMD5Hash") and endpoint not in self.lacks:
+            named = self._named(found, sums=endpoint.endswith("Hash"))
+            return web.Response(body=self.packs(named), content_type="application/octet-stream")
         if endpoint == "getSingleImage":
             return web.Response(
                 body=found[request.query["SOPInstanceUID"]], content_type="application/octet-stream"
@@ -55,8 +62,10 @@ class NbiaFiles(NbiaServer):
             return as_json([{"SOPInstanceUID": uid} for uid in found])
         return super().answer(request, form)
 
-    def _named(self, found: Mapping[str, bytes]) -> dict[str, bytes]:
+    def _named(self, found: Mapping[str, bytes], *, sums: bool) -> dict[str, bytes]:
+        """A licence or sums, never both; the lines of sums are in the order of a Java HashMap: any."""
         named = {f"{n:08}.dcm": content for n, content in enumerate(found.values(), start=1)}
-        sums = {n: hashlib.md5(c, usedforsecurity=False).hexdigest() for n, c in named.items()}
-        listing = "".join(f"{name},{md5}\n" for name, md5 in sums.items())
-        return {"LICENSE": b"a licence\n", **named, "md5hashes.csv": listing.encode()}
+        if not sums:
+            return {"LICENSE": b"a licence\n", **named}
+        md5 = [f"{n},{hashlib.md5(c, usedforsecurity=False).hexdigest()}\n" for n, c in named.items()]
+        return {**named, "md5hashes.csv": "".join(["Filename,MD5Hash\n", *reversed(md5)]).encode()}
