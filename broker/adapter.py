@@ -135,11 +135,23 @@ class Tally:
     groups   facet -> value -> entities that have it. One with several values is in several groups; "" holds
              those that have no value
     unknown  keyword -> entities left out because the archive has no value to judge the condition by
+    exact    False where the archive may count one entity more than once: then these numbers are "at most"
     """
 
     total: int
     groups: Mapping[Facet, Mapping[str, int]] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
+    exact: bool = True
+
+    @property
+    def contradiction(self) -> str:
+        """What cannot be true in these numbers, whatever the archive holds; "" where nothing is wrong."""
+        for facet, group in self.groups.items():
+            if any(n < 0 or n > self.total for n in group.values()):
+                return f"more entities with one {facet.keyword} than there are"
+            if sum(group.values()) < self.total:
+                return f"fewer entities with and without {facet.keyword} than there are"
+        return "" if self.total >= 0 else "fewer than none"
 
 
 @runtime_checkable
@@ -147,11 +159,21 @@ class Counts(Protocol):
     """An adapter whose archive can count without listing."""
 
     async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
-        """Entities that satisfy every condition of `ask`, exactly, in all and by each facet.
+        """Entities that satisfy every condition of `ask`, in all and by each facet.
 
         It is only asked where the archive applies every condition exactly. None where the archive cannot
         count this: then the broker lists and checks. Raises ArchiveError.
         """
+        ...
+
+
+@runtime_checkable
+class CountsBy(Protocol):
+    """An adapter that counts by other conditions than those that it lists by, and not everything."""
+
+    @property
+    def counting(self) -> Can:
+        """What `count` can be asked, in place of `can`."""
         ...
 
 

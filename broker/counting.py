@@ -1,16 +1,21 @@
-"""Counting at every archive at once: there where the archive can count, else by listing and checking here."""
+"""Counting at every archive at once: there where the archive can count, else by listing and checking here.
+
+What an archive counts cannot be checked record by record. So its report says "counted there", numbers that
+contradict one another are not used, and with `check` everything is listed too and compared.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from broker.adapter import Adapter, Counts, Facet, Page, Tally
+from broker.adapter import Adapter, Counts, CountsBy, Facet, Page, Tally
 from broker.admission import Admission
 from broker.answer import Answer, Collector
+from broker.answering.compared import difference
 from broker.answering.counts import Counted, Part, at_level, combined, facets_of, part
 from broker.answering.facets import Sheet
 from broker.answering.pages import Window
@@ -19,18 +24,25 @@ from broker.errors import BadQuery
 from broker.joining.entity import Entity
 from broker.joining.rules import Rules
 from broker.merge import Merge
-from broker.plan import Plan, Wish, loose
+from broker.plan import Plan, Wish, loose, plan
 from broker.query import Query
 from broker.report import Report
-from broker.run import Asking, Done
+from broker.run import Asking, Done, Event
+from catalog.capability import Can
 from catalog.keywords import Level, keyword
 
+DIFFERS = "count_differs"  # the reason in the report of an archive that counts otherwise than it lists
+
 Archives = Sequence[tuple[Adapter, Wish, Admission]]
+Watch = Callable[[Event], None]
 Listing = tuple[Answer, Answer]  # at the level that is counted, and at the one that the facets need
 
 
 class Counting(Asking):
-    """Archives that count by themselves. `tallies` has what they said, `left` those that could not."""
+    """Archives that count by themselves.
+
+    tallies  what they said;  left  those that could not;  doubts: archive -> why its numbers are not used
+    """
 
     def __init__(self, counter: Counter, archives: Archives, timeout: float) -> None:
         adapters, wishes, admissions = zip(*archives, strict=True) if archives else ((), (), ())
@@ -38,6 +50,14 @@ class Counting(Asking):
         self._facets = counter.facets
         self.tallies: dict[str, Tally] = {}
         self.left: set[str] = set()
+        self.doubts: dict[str, str] = {}
+
+    async def _plan(self, adapter: Adapter, wish: Wish) -> Plan:
+        """By what it counts, where that is other than what it lists."""
+        if not isinstance(adapter, CountsBy):
+            return await super()._plan(adapter, wish)
+        can = self._distrust.doubted(adapter.name, adapter.counting)
+        return plan(self.query, adapter.name, can, wish)
 
     async def _read(
         self, who: tuple[int, Adapter], made: Plan, wish: Wish, report: Report, start: float
@@ -48,7 +68,9 @@ class Counting(Asking):
         tally = None
         if isinstance(adapter, Counts) and countable(made, adapter):
             tally = await adapter.count(made.asks[0], self._facets)
-        if tally is None:
+        if tally is not None and tally.contradiction:
+            self.doubts[adapter.name] = f"its own count says {tally.contradiction}, and is not used"
+        if tally is None or tally.contradiction:
             self.left.add(adapter.name)
             return
         report.first = time.perf_counter() - start
@@ -61,19 +83,28 @@ class Counting(Asking):
 
 def countable(made: Plan, adapter: Adapter) -> bool:
     """Whether one question to the archive means exactly the query."""
-    can = adapter.can.at(made.level)
+    can = _counting(adapter).at(made.level)
     exact = all(step.exact and not loose(step, can) for step in made.steps)
     return exact and not made.groups and len(made.asks) == 1
+
+
+def _counting(adapter: Adapter) -> Can:
+    return adapter.counting if isinstance(adapter, CountsBy) else adapter.can
 
 
 class Counter:
     """A query to be counted by some facets, at the archives of a session.
 
-    `exact`: where more than one archive has any, they are listed, so that equal UIDs count once. Raises
-    BadQuery for a facet that is none, and for a session with a limit, an order or unknown records.
+    exact  where more than one archive has any, or one may count an entity twice, they are listed: each
+           entity counts once
+    check  what archives count is listed too; where that differs it is said, and the list is the number
+
+    Raises BadQuery for a facet that is none, and for a session with a limit, an order or unknown records.
     """
 
-    def __init__(self, session: Session, names: Iterable[str] = (), exact: bool = False) -> None:
+    def __init__(
+        self, session: Session, names: Iterable[str] = (), exact: bool = False, check: bool = False
+    ) -> None:
         if session.window.limit is not None or session.window.order is not None:
             raise BadQuery("a count has no limit, no order and no pages")
         if any(wish.include_unknown for wish in session.wishes):
@@ -82,12 +113,14 @@ class Counter:
         self.query = session.query
         self.names = at_level(facets_of(names), self.query)
         self.facets = tuple(dict.fromkeys(f for f in self.names.values() if f is not None))
-        self.exact = exact
+        self.exact, self.check = exact, check
+        self._watch: Watch | None = None
         self._archives = list(zip(session.adapters, session.wishes, session.admissions, strict=True))
 
-    async def counted(self, timeout: float) -> Counted:
-        """The numbers. What an archive does not say is in its report."""
+    async def counted(self, timeout: float, watch: Watch | None = None) -> Counted:
+        """The numbers. What an archive does not say is in its report; `watch` sees every event."""
         check_timeout(timeout)
+        self._watch = watch
         end = time.monotonic() + timeout
         able = [entry for entry in self._archives if isinstance(entry[0], Counts)]
         others = [entry for entry in self._archives if not isinstance(entry[0], Counts)]
@@ -99,9 +132,12 @@ class Counter:
 
     def _listable(self, counting: Counting, listed: Sequence[Listing]) -> set[str]:
         """Archives that are to be listed although they can count."""
-        having = [n for n, tally in counting.tallies.items() if tally.total]
+        if self.check:
+            return counting.left | set(counting.tallies)
+        having = {n: tally for n, tally in counting.tallies.items() if tally.total}
         several = len(having) + any(len(found) for found, _ in listed) > 1
-        return counting.left | set(having if self.exact and several else ())
+        unsure = {n for n, tally in having.items() if several or not tally.exact}
+        return counting.left | (unsure if self.exact else set())
 
     async def _there(self, archives: Archives, timeout: float) -> tuple[Counting, dict[str, Report]]:
         reports: dict[str, Report] = {}
@@ -110,6 +146,8 @@ class Counter:
             async for event in events:
                 if isinstance(event, Done):
                     reports[event.report.archive] = event.report
+                    if self._watch is not None and event.report.archive not in counting.left:
+                        self._watch(event)
         return counting, reports
 
     async def _here(self, archives: Archives, timeout: float) -> list[Listing]:
@@ -132,7 +170,7 @@ class Counter:
         collector = Collector(Window.of(query, None, None, None), self.session.rules)
         asking = Asking(query, adapters, wishes, timeout, self.session.distrust, admissions)
         async with asking as events:
-            return await collector.collect(events, [a.name for a in adapters])
+            return await collector.collect(events, [a.name for a in adapters], self._watch)
 
     def _combined(self, counting: Counting, told: dict[str, Report], listings: Sequence[Listing]) -> Counted:
         reports = {**told, **{r.archive: r for whole, _ in listings for r in whole.reports}}
@@ -140,10 +178,24 @@ class Counter:
         sheet = sheet_of(self.query.level, self.names, listings, self.session.rules)
         parts = [part(reports[n], self.names, t) for n, t in counting.tallies.items() if n not in finer]
         parts += [self._part(reports[n], finer[n], sheet) for n in finer if reports[n].answered]
+        self._noted(counting, finer, sheet, reports)
         order = {a.name: i for i, (a, _, _) in enumerate(self._archives)}
         parts.sort(key=lambda p: order[p.archive])
         shown = [reports[name] for name in order if name in reports]
         return combined(self.query, self.names, parts, sheet.together(), shown)
+
+    def _noted(
+        self, counting: Counting, listed: Iterable[str], sheet: Sheet, reports: Mapping[str, Report]
+    ) -> None:
+        """What is to be said of archives that counted by themselves, and were listed all the same."""
+        found = dict(counting.doubts)
+        for name in listed:
+            if name in counting.tallies and reports[name].ok:
+                found[name] = difference(self.names, counting.tallies[name], sheet.of(name))
+        for name, differs in found.items():
+            reports[name].notes.append(differs or "as many as it counts itself")
+            if differs:
+                reports[name].reason = reports[name].reason or DIFFERS
 
     def _part(self, report: Report, finer: Report, sheet: Sheet) -> Part:
         """One archive's own numbers. What it did not tell of a facet is not taken for "no value"."""
@@ -196,21 +248,25 @@ def count(
     *conditions: str,
     by: Iterable[str] = (),
     exact: bool = False,
+    check: bool = False,
     timeout: float = TIMEOUT,
     **options: Any,
 ) -> Counted:
     """How many entities satisfy a query, without listing them where the archive can count.
 
     `by` names facets: keywords, `archive`, `modality`, `collection`, `bodypart`, `license`, `sex`, `year`.
-    With `exact`, archives that have any are listed where there are several, so that equal UIDs count once.
-    Other options as for `search`, without `limit`, `order` and `after`. Raises BadQuery and BadConfig.
+    With `exact`, archives that have any are listed where there are several, so that equal UIDs count once;
+    with `check`, all are listed, and an archive that counts otherwise is named in its report
+    (`count_differs`). Other options as for `search`, without `limit`, `order` and `after`. Raises BadQuery
+    and BadConfig.
 
     >>> import broker
     >>> found = broker.count("series", "Collection=rider_pilot", by=["modality"], at=["idc"])
     >>> found.total, str(found.facets["modality"]["CT"])
     (Count(low=774, high=774), '172')
     """
-    return run(Counter(Session(as_query(query, conditions), **options), by, exact).counted(timeout))
+    session = Session(as_query(query, conditions), **options)
+    return run(Counter(session, by, exact, check).counted(timeout))
 
 
 async def count_async(
@@ -218,8 +274,10 @@ async def count_async(
     *conditions: str,
     by: Iterable[str] = (),
     exact: bool = False,
+    check: bool = False,
     timeout: float = TIMEOUT,
     **options: Any,
 ) -> Counted:
     """`count` for asyncio."""
-    return await Counter(Session(as_query(query, conditions), **options), by, exact).counted(timeout)
+    session = Session(as_query(query, conditions), **options)
+    return await Counter(session, by, exact, check).counted(timeout)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
-from broker.adapter import Adapter, Ask, Checks, Closes, Counts
+from broker.adapter import Adapter, Ask, Checks, Closes, Counts, CountsBy
 from broker.admission import Admission
 from broker.audit import Audit
 from broker.errors import ArchiveError, BadConfig, DeadlinePassed
@@ -136,11 +136,16 @@ class _Probing:
 
     async def _tested(self, told: Probed) -> SelfTest:
         adapter, free = self._adapter, told.find is not None
-        most = QUESTIONS if free or isinstance(adapter, Counts) else NARROW
+        most = QUESTIONS if free or self._counts else NARROW
         encoded = any(f.value == ANY_TEXT and f.status is Status.NO for f in told.findings)
         test = SelfTest(told.find or adapter.find, adapter.can, free, self._ask, most, plain=encoded)
         await test.run(told.levels or adapter.can.levels, told.samples)
         return test
+
+    @property
+    def _counts(self) -> bool:
+        """Whether counting everything costs the archive little."""
+        return isinstance(self._adapter, Counts) and not isinstance(self._adapter, CountsBy)
 
     async def _ask(self, ask: Ask) -> None:
         """Before a question is sent."""
@@ -166,7 +171,7 @@ class _Probing:
     async def _sizes(self) -> list[Finding]:
         """What the archive counts by itself."""
         adapter, counts = self._adapter, {}
-        if not isinstance(adapter, Counts):
+        if not isinstance(adapter, Counts) or not self._counts:
             return []
         for level in sorted(adapter.can.levels):
             await self._ask(Ask(level))

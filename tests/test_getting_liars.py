@@ -234,8 +234,8 @@ async def test_an_nbia_without_md5_sums_gives_its_files_all_the_same(
     version: str, held: tuple[Path, Truth], tmp_path: Path
 ) -> None:
     """getImageWithMD5Hash first, getImage where that is not served: with no parameter that v4 refuses."""
-    own = {"rows": fixture_rows(), "files": of_b(held), "versions": frozenset({version})}
-    async with NbiaFiles(**own, lacks=frozenset({"getImageWithMD5Hash"})) as server:
+    lacks, versions = frozenset({"getImageWithMD5Hash"}), frozenset({version})
+    async with NbiaFiles(rows=fixture_rows(), files=of_b(held), lacks=lacks, versions=versions) as server:
         code, report = await get(tmp_path, nbia(server), words=THORAX)
         asked = [r.rpartition("/")[2].partition("?")[0] for r in server.requests if "/getImage" in r]
     assert code == 0, report

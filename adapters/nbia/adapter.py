@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from adapters.nbia.counts import COUNTING, Counting
 from adapters.nbia.images import images, instance_uids
 from adapters.nbia.rows import OF_PATIENTS, Said, filled_in, missing
 from adapters.nbia.scopes import NBIA, Scope, narrower, only, scopes
@@ -22,7 +23,7 @@ from adapters.nbia.service import Door, Reply, Service
 from adapters.shared.ahead import in_order
 from adapters.shared.http import Http
 from adapters.shared.options import Options
-from broker.adapter import Ask, Page, Received, Wanted
+from broker.adapter import Ask, Facet, Page, Received, Tally, Wanted
 from broker.errors import RefusedByArchive, TooMuch
 from broker.setup.credentials import headers
 from broker.setup.limits import Limits
@@ -43,6 +44,7 @@ class Nbia:
     def __init__(self, name: str, service: Service, width: int = 4, lookups: int = LOOKUPS) -> None:
         self.name = name
         self.can = NBIA
+        self.counting = COUNTING
         self.via = ""
         self._service = service
         self._width = width
@@ -78,6 +80,12 @@ class Nbia:
         async with aclosing(asked.pages(scopes(ask, collections))) as pages:
             async for page in pages:
                 yield page
+
+    async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
+        """Patients by collection and modality, series by what studies say. Raises ArchiveError."""
+        door, collections = await self._service.opened()
+        self.via = f"NBIA REST {door.version}"
+        return await Counting(door, collections, self._width).tally(ask, facets)
 
     async def check(self) -> str:
         """Which version answers, and how many collections it lists. Raises ArchiveError."""

@@ -1,4 +1,4 @@
-"""NBIA's downloads: a series as a zip (getImageWithMD5Hash, else getImage), or single instances (getSingleImage).
+"""NBIA's downloads: a series as a zip (getImageWithMD5Hash, else getImage), or instances (getSingleImage).
 
 By the source of NBIA's REST API, June 2026: v4 refuses every parameter that an endpoint does not know, and
 getImage knows only SeriesInstanceUID and NewFileNames, whatever its documentation says of IncludeMD5.

@@ -51,7 +51,7 @@ def scopes(ask: Ask, collections: Sequence[str]) -> Iterator[Scope]:
     columns = [[(name, text) for text in _texts(c)] for name, c in asked.items()]
     bound = any(name in BOUNDS for name in asked)
     if listed is not None or not bound:
-        columns.insert(0, [("Collection", name) for name in _matching(listed, collections)])
+        columns.insert(0, [("Collection", name) for name in matching(listed, collections)])
     for pairs in itertools.product(*columns):
         yield dict(pairs)
 
@@ -61,7 +61,8 @@ def _texts(c: Condition) -> list[str]:
     return list({m.text.upper(): m.text for m in c.matches}.values())
 
 
-def _matching(c: Condition | None, collections: Iterable[str]) -> list[str]:
+def matching(c: Condition | None, collections: Iterable[str]) -> list[str]:
+    """The collections that a condition is true of, once each; all of them without one."""
     test: Callable[[str], object] = compiled(c) if c is not None else lambda _: True
     return [name for name in dict.fromkeys(collections) if test(name)]
 

@@ -1,6 +1,7 @@
 """Numbers that say how far they can be trusted: exact, at least, or at most.
 
-Each archive's own number is exact where it answered completely. Of several archives together, equal UIDs are
+Each archive's own number is exact where it answered completely, unless it says that it may count one entity
+more than once. Of several archives together, equal UIDs are
 one where the entities were listed; numbers that archives counted themselves can only be added up, which is
 "at most", for what both have is in both.
 """
@@ -67,7 +68,10 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is known of one archive: how many; whether that is all; whether the archive counted by itself."""
+    """What is known of one archive: how many; whether that is all; whether the archive counted by itself.
+
+    `rough`: the archive may have counted one entity more than once.
+    """
 
     archive: str
     total: int
@@ -75,6 +79,16 @@ class Part:
     groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     untold: tuple[str, ...] = ()
     there: bool = False
+    rough: bool = False
+
+    def least(self, number: int) -> int:
+        """How many there surely are, where this archive says `number`."""
+        return min(number, 1) if self.rough else number
+
+    @property
+    def count(self) -> Count:
+        """How many this archive has."""
+        return Count(self.least(self.total), self.total if self.complete else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +201,7 @@ def at_level(names: Mapping[str, Facet | None], query: Query) -> dict[str, Facet
 def part(report: Report, names: Mapping[str, Facet | None], tally: Tally) -> Part:
     """What an archive counted by itself."""
     groups = {name: dict(tally.groups[f]) for name, f in names.items() if f is not None}
-    return Part(report.archive, tally.total, report.ok, groups, there=True)
+    return Part(report.archive, tally.total, report.ok, groups, there=True, rough=not tally.exact)
 
 
 def combined(
@@ -198,8 +212,8 @@ def combined(
     whole = len(parts) == len(reports)
     many = query.level is Level.PATIENT  # patients of two archives may be one without a sign of it
     totals = {p.archive: p.total for p in parts}
-    own = {r.archive: Count(totals.get(r.archive, 0), None) for r in reports}
-    own |= {p.archive: Count(p.total, p.total if p.complete else None) for p in parts}
+    own = {r.archive: Count(0, None) for r in reports}
+    own |= {p.archive: p.count for p in parts}
     complete = whole and all(p.complete for p in parts)
     total = _bounds(parts, listed.total, totals, complete, doubt=many)
     facets = {name: _facet(name, parts, listed, complete, many, own) for name in asked}
@@ -218,13 +232,15 @@ def _bounds(
 
     `least`: what one archive counts is surely in the whole. `merged`: what was listed, equal UIDs being one.
     """
-    there = [n for p in parts if p.there and (n := numbers.get(p.archive))]
+    said = {p.archive: n for p in parts if (n := numbers.get(p.archive))}
+    sure = {p.archive: p.least(said[p.archive]) for p in parts if p.archive in said}
+    there = [said[p.archive] for p in parts if p.there and p.archive in said]
     high = merged + sum(there)
-    alone = least and sum(1 for n in numbers.values() if n) <= 1
+    alone = least and len(said) <= 1
     if alone or not (there or doubt):
-        low = high
+        low = high - sum(said[a] - sure[a] for a in said)
     else:
-        low = max([*numbers.values(), 0 if doubt else merged]) if least else 0
+        low = max([*sure.values(), 0 if doubt else merged]) if least else 0
     return Count(low, high if complete else None)
 
 

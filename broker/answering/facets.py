@@ -57,7 +57,7 @@ class Sheet:
         for name, facet in self.facets.items():
             if facet.keyword in source.keywords:
                 value = said[source.keywords.index(facet.keyword)]
-                own[name].update(_shown(facet, text) for text in listed(value) if text.strip(" \0"))
+                own[name].update(shown(facet, text) for text in listed(value) if text.strip(" \0"))
 
     def together(self) -> Listed:
         """How many entities, and how many have each value by the word of any archive."""
@@ -78,7 +78,8 @@ class Sheet:
         return dict(found)
 
 
-def _shown(facet: Facet, text: str) -> str:
+def shown(facet: Facet, text: str) -> str:
+    """A value as its group is named: without padding, of a date the year where years are counted."""
     bare = text.strip(" \0")
     if not facet.years:
         return bare

@@ -64,6 +64,8 @@ PARAMETERS = {
     "getCollectionValues": ["format"],
     "getModalityValues": ["Collection", "BodyPartExamined", "format"],
     "getBodyPartValues": ["Collection", "Modality", "format"],
+    "getModalityValuesAndCounts": ["Collection", "BodyPartExamined"],
+    "getBodyPartValuesAndCounts": ["Collection", "Modality"],
     "getPatient": ["format", "PatientId", "Collection"],
     "getPatientStudy": ["format", "Collection", "PatientID", "StudyInstanceUID"],
     "getSeries": ["format", *_FILTERS.split(), "SeriesInstanceUID"],
@@ -112,6 +114,7 @@ class NbiaServer(RestServer):
     says_licences        getSeries of v4 says licence and size too
     by_uid               getSeries of v1 knows SeriesInstanceUID; older ones ignore it
     wrong_dates          dates that are none
+    overcounts           so many more patients than there are are in each of its counts
     """
 
     rows: Sequence[Row] = ()
@@ -122,6 +125,7 @@ class NbiaServer(RestServer):
     says_licences: bool = True
     by_uid: bool = False
     wrong_dates: bool = False
+    overcounts: int = 0
 
     @property
     def url(self) -> str:
@@ -140,10 +144,10 @@ class NbiaServer(RestServer):
             return self._metadata(version, request, form)
         if endpoint in ("getCollectionValues", "getModalityValues", "getBodyPartValues"):
             return self._values(endpoint.removeprefix("get").removesuffix("Values"), request.query)
-        if (version, endpoint) == ("v4", "getCollectionValuesAndCounts"):
-            return _listed(self._counts())
         if (version, endpoint) == ("v4", "getCollectionDescriptions"):
             return _listed(self._descriptions())
+        if endpoint.endswith("ValuesAndCounts") and version == "v4":
+            return self._counts(endpoint.removeprefix("get").removesuffix("ValuesAndCounts"), request.query)
         if (version, endpoint) in COLUMNS:
             return self._listing(version, endpoint, request.query)
         return web.Response(status=404, text="<html>Not found</html>", content_type="text/html")
@@ -179,12 +183,17 @@ class NbiaServer(RestServer):
         )  # as in the recorded replies; names of collections are whole there
         return _listed([{keyword: text[:cut]} if text else {} for text in found])
 
-    def _counts(self) -> list[dict[str, Any]]:
-        """Patients of each collection, under `criteria`, as its clients read it."""
-        held: dict[str, set[str]] = {}
-        for row in self.rows:
-            held.setdefault(row["Collection"], set()).add(row["PatientID"])
-        return [{"criteria": c, "count": str(len(p)), "Authorized": 1} for c, p in sorted(held.items())]
+    def _counts(self, of: str, query: Mapping[str, str]) -> web.Response:
+        """Patients, one for each collection and site, that have a series with the value (June 2026)."""
+        rows = self._matching(query, PARAMETERS[f"get{of}ValuesAndCounts"])
+        keyword = {"BodyPart": "BodyPartExamined"}.get(of, of)
+        held: dict[str, set[tuple[str, ...]]] = {}
+        for row in rows:
+            value = row.get(keyword, "")
+            patient = (row["Collection"], row.get("Site", ""), row["PatientID"])
+            held.setdefault(value.upper() if of == "BodyPart" else value, set()).add(patient)
+        told = {value: len(patients) + self.overcounts for value, patients in held.items() if value}
+        return _listed([{of: value, "Count": count, "Authorized": 1} for value, count in told.items()])
 
     def _descriptions(self) -> list[dict[str, Any]]:
         """HTML and a DOI of the collections that have one."""
