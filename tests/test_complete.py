@@ -166,9 +166,12 @@ def test_completing_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 
-def terminal(**env: str) -> str:
-    """A search on a pseudo-terminal."""
-    words = [sys.executable, "-m", "broker", "search", "series", "Modality=CT", "--at", "idc", "--limit", "2"]
+SEARCH = ("search", "series", "Modality=CT", "--at", "idc", "--limit", "2")
+
+
+def terminal(*verb: str, **env: str) -> str:
+    """A command on a pseudo-terminal; a search where none is given."""
+    words = [sys.executable, "-m", "broker", *(verb or SEARCH)]
     full = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", **env}
     full.pop("NO_COLOR", None) if "NO_COLOR" not in env else None
     pid, end = pty.fork()
@@ -201,8 +204,19 @@ def test_each_archive_has_a_line_until_there_is_no_room() -> None:
     progress.watch(Records(Source("a00", 0, ("Modality",), 0.0), Page(("Modality",), [("CT",)] * 1234)))
     progress.watch(Done(Report("a01", Status.FAILED, seconds=0.5)))
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(progress.table())
+    console.print(progress.drawn())
     lines = console.export_text().splitlines()
     assert re.match(r"a00 +answering +1,234 records +1 pages", lines[0])
     assert lines[-1].startswith("and 3 more")
     assert not any("failed" in text for text in lines)  # it has ended: behind those that are awaited
+
+
+def test_a_count_shows_progress_too_and_several_questions_are_one_line() -> None:
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal("count", "Collection=rider_pilot", "--at", "idc"))
+    assert re.search(r"idc +(asked|ok) +0 records +0 pages", plain)
+    progress = Progress(["a"], show=False, questions=2)
+    seen = []
+    for _ in range(2):
+        progress.watch(Done(Report("a", seconds=0.5)))
+        seen += [str(cell) for cell in progress.drawn().columns[1].cells]
+    assert seen == ["asked", "ok"]

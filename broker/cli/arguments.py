@@ -73,11 +73,16 @@ def _counting(verb: argparse.ArgumentParser) -> None:
         help="list where several archives have some, so that equal UIDs count once",
     )
     verb.add_argument(
+        "--check",
+        action="store_true",
+        help="list what archives count too, and say where that differs",
+    )
+    verb.add_argument(
         "--top", type=int, default=20, metavar="N", help="values of a facet in the table (20; 0: all)"
     )
     verb.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS")
     verb.add_argument("--format", choices=("table", "json", "csv"), default="table")
-    verb.add_argument("--quiet", "-q", action="store_true", help="no reports")
+    verb.add_argument("--quiet", "-q", action="store_true", help="no progress and no reports")
 
 
 def save(verb: argparse.ArgumentParser) -> None:

@@ -14,7 +14,9 @@ from broker.answering.export import report
 from broker.api import Session
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names, split
-from broker.counting import Counter
+from broker.cli.live import wanted
+from broker.cli.progress import Progress
+from broker.counting import Counter, Watch
 from broker.query import Query
 from broker.report import Report
 from broker.safe import cell, line
@@ -25,8 +27,9 @@ NO_VALUE = "(no value)"
 def run(args: argparse.Namespace) -> int:
     """Count and print. Raises BadQuery and BadConfig before anything is asked."""
     by = names(args.by) or (list(USUAL) if args.verb == "facets" else [])
-    counters = [Counter(_session(query, args), by, args.exact) for query in _queries(args)]
-    found = asyncio.run(_all(counters, args.timeout))
+    counters = [Counter(_session(query, args), by, args.exact, args.check) for query in _queries(args)]
+    with Progress(counters[0].session.names, wanted(args), len(counters)) as progress:
+        found = asyncio.run(_all(counters, args.timeout, progress.watch))
     _PRINTERS[args.format](found, args)
     if not args.quiet:
         for told in found:
@@ -57,8 +60,8 @@ def _session(query: Query, args: argparse.Namespace) -> Session:
     )
 
 
-async def _all(counters: Sequence[Counter], timeout: float) -> list[Counted]:
-    return list(await asyncio.gather(*(c.counted(timeout) for c in counters)))
+async def _all(counters: Sequence[Counter], timeout: float, watch: Watch) -> list[Counted]:
+    return list(await asyncio.gather(*(c.counted(timeout, watch) for c in counters)))
 
 
 def _line(own: Report, told: Counted) -> str:

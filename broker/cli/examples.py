@@ -26,7 +26,8 @@ facets:
   a DICOM keyword, or archive, collection, modality, bodypart, license, sex, manufacturer, year (of StudyDate)
 
 Each number is exact, or says "at least" (an archive did not answer) or "at most" (archives counted by
-themselves, and what they have in common is not known; --exact lists them).
+themselves, and what they have in common, or count twice, is not known; --exact lists them). What an archive
+counted by itself is taken at its word, and its report says "counted there"; --check lists it and compares.
 """
 
 COHORTS = """examples:

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING
 
+from broker.cli.live import Drawing
 from broker.getting.target import State, Target
 
-if TYPE_CHECKING:
-    from rich.live import Live
 
+class Fetching(Drawing):
+    """One line."""
 
-class Fetching:
-    """One line on standard error, gone at the end. Silent unless `show`."""
+    rate = 4
 
     def __init__(self, found: Sequence[Target], show: bool) -> None:
         self._found = found
-        self._start = time.monotonic()
-        self._live: Live | None = None
-        if show:
-            from rich.console import Console
-            from rich.live import Live
+        super().__init__(show)
 
-            console = Console(stderr=True, highlight=False)
-            self._live = Live(console=console, get_renderable=self.text, transient=True, refresh_per_second=4)
-
-    def __enter__(self) -> Fetching:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def watch(self, target: Target) -> None:
-        """Something changed; the line is drawn when its time has come."""
-
-    def text(self) -> str:
+    def drawn(self) -> str:
         """The line as it stands."""
-        return progress(self._found, time.monotonic() - self._start)
+        return progress(self._found, self.seconds)
 
 
 def progress(found: Sequence[Target], seconds: float) -> str:

@@ -14,6 +14,7 @@ from broker.admission import Admission
 from broker.answer import Answer
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.fetching import Fetching
+from broker.cli.live import wanted
 from broker.cli.manifest import answered
 from broker.cli.output import report_lines
 from broker.cli.search import asked
@@ -45,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.output)
     store = Store(folder)
     try:
-        with Fetching(chosen, not args.quiet and sys.stderr.isatty()) as shown:
-            asyncio.run(get(chosen, sources, store, shown.watch, args.verify))
+        with Fetching(chosen, wanted(args)):
+            asyncio.run(get(chosen, sources, store, thoroughly=args.verify))
         report.write(folder, chosen, left)
     except OSError as error:
         raise BadConfig(f"--output {folder}: {error.strerror or error}") from error

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from broker.cli.live import Drawing
 from broker.run import Event, Records
 from broker.safe import line
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.table import Table
 
 LINES = 12  # archives that have a line of their own
@@ -19,51 +18,35 @@ LINES = 12  # archives that have a line of their own
 
 @dataclass(slots=True)
 class _State:
-    """One archive's part so far. `seconds` once it has ended."""
+    """One archive's part so far. `left`: questions that it has not ended; `seconds` once there is none."""
 
+    left: int
     state: str = "asked"
     records: int = 0
     pages: int = 0
     seconds: float | None = None
 
 
-class Progress:
-    """Lines on standard error, gone when the answer is there. Silent unless `show`."""
+class Progress(Drawing):
+    """A line for each archive, for all of its `questions` that are under way at once."""
 
-    def __init__(self, names: list[str], show: bool) -> None:
-        self._states = {name: _State() for name in names}
-        self._start = time.monotonic()
-        self._live: Live | None = None
-        if show:
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(stderr=True, highlight=False)
-            self._live = Live(
-                console=console, get_renderable=self.table, transient=True, refresh_per_second=8
-            )
-
-    def __enter__(self) -> Progress:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+    def __init__(self, names: Iterable[str], show: bool, questions: int = 1) -> None:
+        self._states = {name: _State(questions) for name in names}
+        super().__init__(show)
 
     def watch(self, event: Event) -> None:
         """Take an event in."""
         if isinstance(event, Records):
             own = self._states[event.source.archive]
             own.state, own.records, own.pages = "answering", own.records + len(event.page.rows), own.pages + 1
+            own.seconds = None
             return
         own = self._states[event.report.archive]
-        own.state, own.seconds = event.report.status.value, event.report.seconds
+        own.left -= 1
+        if own.left <= 0:
+            own.state, own.seconds = event.report.status.value, event.report.seconds
 
-    def table(self) -> Table:
+    def drawn(self) -> Table:
         """The lines: first who is awaited, then the others; what has no room is counted."""
         from rich.table import Table
         from rich.text import Text
@@ -71,7 +54,7 @@ class Progress:
         made = Table.grid(padding=(0, 2))
         ordered = sorted(self._states.items(), key=lambda item: item[1].seconds is not None)
         for name, own in ordered[:LINES]:
-            took = time.monotonic() - self._start if own.seconds is None else own.seconds
+            took = self.seconds if own.seconds is None else own.seconds
             cells = (
                 line(name),
                 own.state,

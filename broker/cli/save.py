@@ -9,6 +9,7 @@ import sys
 from broker.api import Session
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names, split
+from broker.cli.live import wanted
 from broker.cli.progress import Progress
 from broker.cohorts.cohort import Cohort
 from broker.cohorts.store import as_report
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     }
     at = names(args.at)
     shown = Session(query, at=at, config_file=args.config).names
-    with Progress(shown, not args.quiet and sys.stderr.isatty()) as progress:
+    with Progress(shown, wanted(args)) as progress:
         made = Cohort.save_async(
             args.name, query, at, args.folder, args.config, args.timeout, progress.watch, **options
         )
