@@ -50,7 +50,7 @@ class Base:
     secrets: Sequence[str] = ()
     """Texts, as of credentials, that must never be seen."""
 
-    seconds: float = 60.0
+    seconds: float = 180.0
     """How long one test may take."""
 
     def archive(self) -> Opened:
