@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from broker.errors import BrokerError as BrokerError
     from broker.follow import Changed as Changed
     from broker.follow import Following as Following
+    from broker.getting.fetch import get as get
+    from broker.getting.fetch import get_async as get_async
+    from broker.getting.report import Fetched as Fetched
+    from broker.getting.target import Target as Target
     from broker.joining.entity import Entity as Entity
     from broker.manifests.making import manifest as manifest
     from broker.merge import Change as Change
@@ -56,17 +60,21 @@ _HOME = {
     "Counted": "answering.counts",
     "Done": "run",
     "Entity": "joining.entity",
+    "Fetched": "getting.report",
     "Following": "follow",
     "Query": "query",
     "Records": "run",
     "Report": "report",
     "Session": "api",
+    "Target": "getting.target",
     "archive": "api",
     "asking": "api",
     "count": "counting",
     "count_async": "counting",
     "explain": "api",
     "following": "api",
+    "get": "getting.fetch",
+    "get_async": "getting.fetch",
     "manifest": "manifests.making",
     "search": "api",
     "search_async": "api",

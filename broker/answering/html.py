@@ -50,7 +50,7 @@ class Reports(Sequence[Report]):
             )
             for r in self._reports
         )
-        return _table(heads, rows)
+        return table(heads, rows)
 
 
 def answer(found: Found) -> str:
@@ -66,10 +66,11 @@ def answer(found: Found) -> str:
     left = len(found.entities) - len(shown)
     below = f"<p>and {left:,} more in this answer</p>" if left else ""
     title = f"<p>{escape(line(repr(found)[1:-1]))}</p>"
-    return title + (_table(columns, rows) if shown else "") + below + Reports(found.reports)._repr_html_()
+    return title + (table(columns, rows) if shown else "") + below + Reports(found.reports)._repr_html_()
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; what its cells say is escaped."""
     head = "".join(f"<th>{_text(h)}</th>" for h in heads)
     body = "".join(f"<tr>{''.join(f'<td>{_text(c)}</td>' for c in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from broker.api import Session
 from broker.manifests.items import Item
@@ -11,7 +12,7 @@ from broker.query import Query
 TOGETHER = 50  # studies in one question
 
 
-def questions(found: Sequence[Item], config_file: str | None) -> list[Session]:
+def questions(found: Sequence[Item], config_file: str | Path | None) -> list[Session]:
     """What to ask for the series of studies: the archives that have a copy, and no others."""
     uids = list(dict.fromkeys(item.study for item in found if item.study))
     at = list(dict.fromkeys(copy.archive for item in found for copy in item.copies))

@@ -25,7 +25,7 @@ ANSWERED = ("too_few", "wrong_instances")  # errors of one series, which say not
 Watch = Callable[[Target], None]
 
 
-async def get(
+async def fetch_all(
     found: Sequence[Target],
     sources: Mapping[str, Source],
     store: Store,

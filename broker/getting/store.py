@@ -36,7 +36,7 @@ class Store:
                 shutil.rmtree(left)
             self._ledger = Ledger(self._own / "ledger.jsonl")
         except OSError as error:
-            raise BadConfig(f"--output {folder}: {error.strerror}") from error
+            raise BadConfig(f"folder {folder}: {error.strerror}") from error
 
     def close(self) -> None:
         """Let another process have it."""
@@ -107,4 +107,4 @@ class Store:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._lock)
-            raise BadConfig(f"--output {self.folder}: another `broker get` is writing there") from error
+            raise BadConfig(f"folder {self.folder}: another `broker get` is writing there") from error
