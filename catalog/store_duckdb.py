@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -77,14 +78,15 @@ class DuckStore:
         named(source.archive)
         outcome = Outcome()
         with self._alone(), self._part() as part:
-            rows = part.with_suffix(".ndjson")
-            keywords = spool(rows, iter(found), outcome)
+            rows = Path(f"{part}.ndjson")
+            with rows.open("wb") as out:
+                keywords = spool(out, iter(found), outcome)
             with _faults(self.path):
                 if self.path.is_file():
                     shutil.copyfile(self.path, part)
                 with _opened(part) as db:
                     db.execute("BEGIN")
-                    DuckTaking(db, source, keywords, outcome).take(rows, replace)
+                    DuckTaking(db, rows, source, keywords, outcome).take(replace)
                     db.execute("COMMIT")
                 if outcome.touched:
                     self._move(part)
@@ -116,7 +118,7 @@ class DuckStore:
         part.replace(self.path)
         _synced(self.path.parent)
         note = {"state": _state(self.path), "held": {name: json.loads(about) for name, about in told.items()}}
-        fresh = part.with_suffix(".json")
+        fresh = Path(f"{part}.json")
         fresh.write_text(json.dumps(note), encoding="utf-8")
         fresh.replace(self._note)
 
@@ -134,8 +136,7 @@ class DuckStore:
                 if time.monotonic() > end:
                     raise Busy(f"another import into {self.path} is under way; try again when it has ended")
                 time.sleep(0.05)
-            for left in self.path.parent.glob(f"{self.path.stem}.*.part*"):
-                _gone(left)
+            _swept(self.path.parent, f"{glob.escape(self.path.stem)}.*.part*")
             yield
 
     @contextlib.contextmanager
@@ -148,8 +149,7 @@ class DuckStore:
                 f"the catalog {self.path} cannot be written: {error.strerror or error}"
             ) from error
         finally:
-            for left in (part, part.with_suffix(".ndjson"), Path(f"{part}.wal"), Path(f"{part}.tmp")):
-                _gone(left)
+            _swept(part.parent, f"{glob.escape(part.name)}*")
 
 
 class DuckTaking(Taking):
@@ -157,21 +157,21 @@ class DuckTaking(Taking):
 
     matches = "regexp_full_match({0}, '{1}')"
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, *args: Any) -> None:
+    def __init__(self, db: duckdb.DuckDBPyConnection, rows: Path, *args: Any) -> None:
         super().__init__(*args)
-        self._db = db
+        self._db, self._rows = db, rows
 
     def all(self, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Every row of a statement."""
         return self._db.execute(text, list(values)).fetchall()
 
-    def load(self, rows: Path) -> None:
+    def load(self) -> None:
         """DuckDB reads the spooled rows itself."""
         types = {**STAGED, **dict.fromkeys(self.keywords, "TEXT")}
         self.all(
             "CREATE TEMP TABLE raw AS SELECT * FROM read_json(?, format = 'newline_delimited', "
             f"maximum_object_size = {4 << 20}, columns = {types!r})",
-            [str(rows)],
+            [str(self._rows)],
         )
 
     def columns(self) -> list[str]:
@@ -264,11 +264,13 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _gone(place: Path) -> None:
-    if place.is_dir():
-        shutil.rmtree(place, ignore_errors=True)
-    else:
-        place.unlink(missing_ok=True)
+def _swept(folder: Path, pattern: str) -> None:
+    """Remove a copy and everything that was made beside it."""
+    for left in folder.glob(pattern):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _synced(place: Path) -> None:

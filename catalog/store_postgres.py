@@ -16,8 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from catalog import store_sql as sql
 from catalog.holdings import Held, Imported, Outcome, Source, named, table
@@ -91,14 +90,13 @@ class PostgresStore:
         """Import in one transaction."""
         named(source.archive)
         outcome = Outcome()
-        with tempfile.TemporaryDirectory(prefix="imaging-broker-") as folder:
-            rows = Path(folder) / "rows.ndjson"
+        with tempfile.TemporaryFile() as rows:  # without a name: nothing is left if the process is killed
             keywords = spool(rows, iter(found), outcome)
             with self.faults(), self.connected() as db:
                 self._prepare(db, table(source.archive), keywords)
                 with db.transaction():
                     self._alone(db)
-                    PostgresTaking(db, source, keywords, outcome).take(rows, replace)
+                    PostgresTaking(db, rows, source, keywords, outcome).take(replace)
         return outcome
 
     def remove(self, archive: str) -> int:
@@ -180,16 +178,16 @@ class PostgresTaking(Taking):
 
     matches = "{0} ~ '^({1})$'"
 
-    def __init__(self, db: psycopg.Connection[tuple[Any, ...]], *args: Any) -> None:
+    def __init__(self, db: psycopg.Connection[tuple[Any, ...]], rows: IO[bytes], *args: Any) -> None:
         super().__init__(*args)
-        self._db = db
+        self._db, self._rows = db, rows
 
     def all(self, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Every row of a statement."""
         cursor = self._db.execute(*_bound(text, values))
         return cursor.fetchall() if cursor.description else []
 
-    def load(self, rows: Path) -> None:
+    def load(self) -> None:
         """By COPY."""
         import msgspec
 
@@ -197,8 +195,9 @@ class PostgresTaking(Taking):
         columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
         self.all(f"CREATE TEMP TABLE raw ({columns}) ON COMMIT DROP")
         names, decode = list(types), msgspec.json.Decoder().decode
-        with self._db.cursor().copy("COPY raw FROM STDIN") as copy, rows.open("rb") as lines:
-            for line in lines:
+        self._rows.seek(0)
+        with self._db.cursor().copy("COPY raw FROM STDIN") as copy:
+            for line in self._rows:
                 said = decode(line)
                 copy.write_row([said.get(name) for name in names])
         self.all("ANALYZE raw")

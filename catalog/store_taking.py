@@ -9,8 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from catalog import store_sql as sql
 from catalog.holdings import Outcome, Source, table
@@ -46,7 +45,7 @@ class Taking(ABC):
         """Every row of a statement, [] for one that gives none."""
 
     @abstractmethod
-    def load(self, rows: Path) -> None:
+    def load(self) -> None:
         """Make and fill the table `raw` from spooled rows: columns STAGED and the keywords."""
 
     @abstractmethod
@@ -59,11 +58,11 @@ class Taking(ABC):
 
     matches = ""  # template: column {0} matches the whole of expression {1}
 
-    def take(self, rows: Path, replace: bool) -> None:
+    def take(self, replace: bool) -> None:
         """All of the steps; the caller begins and commits."""
         for made in TABLES:
             self.all(made)
-        self.load(rows)
+        self.load()
         self.all("CREATE TEMP TABLE staged AS SELECT DISTINCT ON (_key) * FROM raw ORDER BY _key, _n")
         self._repeated()
         number = self._number()
@@ -131,22 +130,19 @@ class Taking(ABC):
         self.all("INSERT INTO archives VALUES (?, ?)", [s.archive, json.dumps(about.plain())])
 
 
-def spool(place: Path, found: Iterator[Row | Rejected], outcome: Outcome) -> list[str]:
+def spool(out: IO[bytes], found: Iterator[Row | Rejected], outcome: Outcome) -> list[str]:
     """The rows as JSON, a line each; the keywords in them. Raises BadFile where none can be taken."""
     import msgspec
 
     preparing, encode, taken = Preparing(), msgspec.json.Encoder().encode, 0
-    with place.open("wb") as out:
-        for item in ready(found, preparing):
-            if isinstance(item, Rejected):
-                outcome.reject(item)
-                continue
-            key, level, line, file, values = item
-            taken += 1
-            out.write(
-                encode({"_n": taken, "_key": key, "_level": level, "_line": line, "_file": file, **values})
-            )
-            out.write(b"\n")
+    for item in ready(found, preparing):
+        if isinstance(item, Rejected):
+            outcome.reject(item)
+            continue
+        key, level, line, file, values = item
+        taken += 1
+        told = {"_n": taken, "_key": key, "_level": level, "_line": line, "_file": file, **values}
+        out.write(encode(told) + b"\n")
     if not taken:
         first = outcome.rejected[0] if outcome.rejected else None
         why = f": {first.file} line {first.line}: {first.reason}" if first else ": there is none"

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from holdings import Catalog, of
-from pydicom.fileset import FileSet
-from pydicom.uid import UID
 
 from catalog.imports import words
-from fixtures.dicom import Truth
 
 FILES = Path(__file__).parent.parent / "fixtures" / "holdings"
 
@@ -265,92 +261,6 @@ def test_hostile_xml_is_refused(catalog: Catalog, attack: str) -> None:
     code, _, err = catalog.take(bad, "--archive", "osa", "--as", "ome")
     assert code == 2
     assert "DOCTYPE" in err or "levels" in err
-
-
-# --- DICOM
-
-
-def test_a_folder_of_dicom_files_is_its_series(catalog: Catalog, held: tuple[Path, Truth]) -> None:
-    folder, truth = held
-    code, out, err = catalog.take(folder / "a", "--archive", "disk")
-    series = [row for study in truth["archives"]["a"] for row in study["series"]]
-    assert (code, out.split(" (")[0]) == (0, f"disk: {len(series)} new, 0 changed, 0 as before"), err
-    found = {values["SeriesInstanceUID"]: values for values in catalog.search("series")}
-    for row in series:
-        said = found[row["SeriesInstanceUID"]]
-        for keyword in ("Modality", "SeriesNumber", "BodyPartExamined", "NumberOfSeriesRelatedInstances"):
-            assert (said.get(keyword) or "") == (row.get(keyword) or ""), keyword
-    studies = {values["StudyInstanceUID"]: values for values in catalog.search("studies")}
-    for study in truth["archives"]["a"]:
-        said, told = studies[study["study"]["StudyInstanceUID"]], study["study"]
-        for keyword in ("PatientName", "PatientID", "StudyDescription", "ModalitiesInStudy"):
-            assert (said.get(keyword) or "") == (told.get(keyword) or ""), keyword
-    assert "0 new, 0 changed" in catalog.take(folder / "a", "--archive", "disk")[1]
-
-
-def test_what_is_not_dicom_and_what_leaves_the_folder_is_rejected(
-    catalog: Catalog, held: tuple[Path, Truth], tmp_path: Path
-) -> None:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    first, second, *_ = sorted((held[0] / "a").glob("*.dcm"))
-    shutil.copy(first, folder / "one.dcm")
-    (folder / "cut.dcm").write_bytes(second.read_bytes()[:300])
-    (folder / "read me.txt").write_text("no image")
-    (folder / "empty").touch()
-    (folder / "outside.dcm").symlink_to(second)
-    (folder / "away").symlink_to(held[0])
-    (folder / "nowhere").symlink_to(tmp_path / "nothing")
-    os.mkfifo(folder / "pipe")
-    code, out, err = catalog.take(folder, "--archive", "disk")
-    assert (code, out.split(",")[0]) == (3, "disk: 1 new")
-    for why in (
-        "read me.txt: not a DICOM",
-        "empty: not a DICOM",
-        "outside.dcm: a link that leaves",
-        "away: a link",
-        "nowhere: a link to nothing",
-        "pipe: neither",
-    ):
-        assert why in err
-    assert "cut.dcm" in err
-
-
-def test_many_files_are_read_by_all_cores(catalog: Catalog, held: tuple[Path, Truth], tmp_path: Path) -> None:
-    from pydicom import dcmread
-
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    data = dcmread(sorted((held[0] / "a").glob("*.dcm"))[0])
-    for number in range(500):
-        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.{number + 1}")
-        data.save_as(folder / f"{number}.dcm")
-    code, out, _ = catalog.take(folder, "--archive", "disk")
-    assert (code, out.split(",")[0]) == (0, "disk: 1 new")
-    assert of(catalog.search("series"), "NumberOfSeriesRelatedInstances") == ["500"]
-
-
-def test_a_dicomdir_lists_series_without_opening_files(
-    catalog: Catalog, held: tuple[Path, Truth], tmp_path: Path
-) -> None:
-    made = FileSet()
-    for file in sorted((held[0] / "a").glob("*.dcm"))[:6]:
-        made.add(file)
-    made.write(tmp_path / "disc")
-    made._stage["t"].cleanup()  # else pydicom leaves it to the garbage collector
-    listed = tmp_path / "DICOMDIR"
-    shutil.copy(tmp_path / "disc" / "DICOMDIR", listed)
-    code, _, err = catalog.take(listed, "--archive", "disc")
-    assert code == 0, err
-    found = catalog.search("series")
-    assert sum(int(values["NumberOfSeriesRelatedInstances"]) for values in found) == 6
-    assert all(values["PatientID"] and values["Modality"] for values in found)
-    catalog.take(tmp_path / "disc", "--archive", "disk")
-    whole = {v["SeriesInstanceUID"]: v for v in catalog.search("series", "--at", "disk")}
-    assert {v["SeriesInstanceUID"] for v in found} == set(whole)
-    listed.write_bytes(listed.read_bytes()[:-900])
-    code, _, err = catalog.take(listed, "--archive", "disc")
-    assert (code, "cut off" in err) == (2, True)
 
 
 # --- values

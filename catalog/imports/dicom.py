@@ -5,42 +5,32 @@ Pixels are never read. What differs between the files of a series is kept with a
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from catalog.imports.rows import File, Found, Options, Rejected, Row
-from catalog.keywords import USUAL, Level
+from catalog.keywords import Level
 from catalog.problems import BadFile
 
-VERSION = 1
+VERSION = 2
 DICOMDIR = b"1.2.840.10008.1.3.10"
-ALONE = 400  # files that one process reads faster than several begin
-BATCH = 100  # files that a process reads at once
+ALONE = 1000  # files that one process reads faster than several begin
+BATCH = 200  # files that a process reads at once
 _UNDEFINED = 0xFFFFFFFF  # a length that is not said (PS3.5 7.1.1)
 MANY = 30  # values of one attribute that a series may have; more say nothing
-_MORE = (
-    "ImageType",
-    "MRAcquisitionType",
-    "RepetitionTime",
-    "EchoTime",
-    "FlipAngle",
-    "ConvolutionKernel",
-    "KVP",
-)
-_NOT = frozenset({"SpecificCharacterSet", "ModalitiesInStudy", "SOPClassesInStudy"})
-KEYWORDS = (
-    *(k for k, key in USUAL.items() if key.tag and not k.startswith("NumberOf") and k not in _NOT),
-    *_MORE,
-)
 
-Values = dict[str, tuple[str, ...]]
-Read = tuple[str, Values | str]
-"""A file's name, and what it says or why it cannot be read."""
+Said = tuple[tuple[str, tuple[str, ...]], ...]
+Same = tuple[Said, list[tuple[str, str]]]
+"""What files say, as pairs of keyword and values; and those files, by name and SOPInstanceUID."""
 
 
 def fits(beginning: bytes) -> bool:
@@ -55,105 +45,113 @@ def fits_dicomdir(beginning: bytes) -> bool:
 
 @dataclass(slots=True)
 class _Series:
-    """What the files of a series say."""
+    """What the files of a series say: the first of them, its study, and all by SOPInstanceUID."""
 
     file: str
+    study: tuple[str, ...]
     said: dict[str, dict[str, None]] = field(default_factory=dict)
-    instances: set[str] = field(default_factory=set)
+    instances: dict[str, str] = field(default_factory=dict)
+
+    def row(self, uid: str) -> Row:
+        """The series as a row. An attribute with too many values is left out."""
+        values: dict[str, str | tuple[str, ...]] = {
+            key: tuple(told) for key, told in self.said.items() if len(told) <= MANY
+        }
+        values["SeriesInstanceUID"] = uid
+        values["NumberOfSeriesRelatedInstances"] = str(len(self.instances))
+        return Row(Level.SERIES, values, 0, self.file)
 
 
 def read(files: list[File], options: Options) -> Found:
     """A row for each series; files that are not DICOM, or of no series, are rejected."""
     found: dict[str, _Series] = {}
-    for done, (name, said) in enumerate(_headers(files), 1):
+    done = 0
+    for count, alike, refused in _headers(files):
+        yield from refused
+        for said, members in alike:
+            yield from _added(found, dict(said), members)
+        done += count
         if options.progress:
             options.progress(done, len(files))
-        why = said if isinstance(said, str) else _added(found, name, said)
-        if why:
-            yield Rejected(0, why, name)
     for uid, series in found.items():
-        several: dict[str, str | tuple[str, ...]] = {
-            key: tuple(values) for key, values in series.said.items() if len(values) <= MANY
-        }
-        count = str(len(series.instances))
-        yield Row(
-            Level.SERIES,
-            {**several, "SeriesInstanceUID": uid, "NumberOfSeriesRelatedInstances": count},
-            0,
-            series.file,
-        )
+        yield series.row(uid)
 
 
-def _added(found: dict[str, _Series], name: str, said: Values) -> str:
-    """Add a file to its series; or why it has none."""
-    uid = said.get("SeriesInstanceUID", ("",))[0]
-    if not uid:
-        return "no SeriesInstanceUID"
-    series = found.setdefault(uid, _Series(name))
+def _added(
+    found: dict[str, _Series], said: dict[str, tuple[str, ...]], members: Iterable[tuple[str, str]]
+) -> Iterator[Rejected]:
+    """Add files that say the same to their series; those that cannot be are rejected."""
+    uid = said.pop("SeriesInstanceUID", ("",))[0]
     study = said.get("StudyInstanceUID", ())
-    known = series.said.get("StudyInstanceUID")
-    if known is not None and tuple(known) != study:
-        return f"its series is of another study in {series.file}"
-    instance = said.get("SOPInstanceUID", (name,))[0]
-    if instance in series.instances:
-        return f"the same SOPInstanceUID again, as in {series.file}" if name else ""
-    series.instances.add(instance)
-    for key, values in said.items():
-        if key not in ("SOPInstanceUID", "SeriesInstanceUID"):
-            series.said.setdefault(key, {}).update(dict.fromkeys(values))
-    return ""
+    for name, instance in members:
+        if not uid:
+            yield Rejected(0, "no SeriesInstanceUID", name)
+            continue
+        series = found.setdefault(uid, _Series(name, study))
+        if series.study != study:
+            yield Rejected(0, f"its series is of another study in {series.file}", name)
+        elif instance in series.instances:
+            yield Rejected(0, f"the same SOPInstanceUID as {series.instances[instance]}", name)
+        else:
+            series.instances[instance] = name
+            for key, values in said.items():
+                series.said.setdefault(key, {}).update(dict.fromkeys(values))
 
 
-def _headers(files: list[File]) -> Iterator[Read]:
-    """Every file's header, in the order of the files."""
+Batch = tuple[int, list[Same], list[Rejected]]
+
+
+def _headers(files: list[File]) -> Iterator[Batch]:
+    """Every file's header, batch by batch in the order of the files."""
     pairs = [(file.name or Path(file.path).name, file.path) for file in files]
+    batches = [pairs[at : at + BATCH] for at in range(0, len(pairs), BATCH)]
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(pairs) < ALONE or workers < 2:
-        yield from _some(pairs)
+        yield from map(_some, batches)
         return
-    batches = [pairs[at : at + BATCH] for at in range(0, len(pairs), BATCH)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for batch in pool.map(_some, batches):
-            yield from batch
-
-
-def _some(pairs: Iterable[tuple[str, str]]) -> list[Read]:
-    return [(name, _header(path)) for name, path in pairs]
-
-
-def _header(path: str) -> Values | str:
-    """What a file says, or why it cannot be read."""
-    from pydicom import config, dcmread
-    from pydicom.errors import InvalidDicomError
-
-    config.settings.reading_validation_mode = config.IGNORE
+    context = multiprocessing.get_context("spawn")
     try:
-        wanted: list[Any] = [*KEYWORDS, "SOPInstanceUID", "SpecificCharacterSet"]
-        data = dcmread(path, stop_before_pixels=True, specific_tags=wanted)
-        if data.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR.decode():
-            return "a DICOMDIR: the files themselves are read"
-        said = {name: values for name in (*KEYWORDS, "SOPInstanceUID") if (values := texts(data, name))}
-        syntax = data.file_meta.get("TransferSyntaxUID")
-    except InvalidDicomError:
-        return "not a DICOM file"
-    except Exception as error:  # noqa: BLE001 - a damaged file can raise anything in a decoder
-        return f"its header cannot be read ({type(error).__name__})"
-    return {**said, "TransferSyntaxUID": (str(syntax),)} if syntax else said
+        with ProcessPoolExecutor(workers, context, _begun) as pool:
+            yield from pool.map(_some, batches)
+    except BrokenProcessPool as error:
+        raise BadFile(
+            "a process that reads headers was ended (not enough memory?); import the folders one by one"
+        ) from error
 
 
-def texts(data: Any, name: str) -> tuple[str, ...]:
-    """The values of an attribute as DICOM writes them."""
-    value = data.get(name)
-    if value is None or value == "":
-        return ()
-    several = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-    return tuple(text for item in several if (text := str(item).strip(" \0")))
+def _begun() -> None:
+    """A reading process leaves Ctrl-C to the one that began it, and ends with it, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_too, daemon=True).start()
+
+
+def _end_too() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _some(pairs: list[tuple[str, str]]) -> Batch:
+    """The headers of some files, those that say the same together: a series says most things once."""
+    from catalog.imports.dicom_header import header
+
+    alike: dict[Said, list[tuple[str, str]]] = {}
+    refused = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is odd and can be read
+        for name, path in pairs:
+            said = header(path)
+            if isinstance(said, str):
+                refused.append(Rejected(0, said, name))
+            else:
+                instance = said.pop("SOPInstanceUID", (name,))[0]
+                alike.setdefault(tuple(said.items()), []).append((name, instance))
+    return len(pairs), list(alike.items()), refused
 
 
 def read_dicomdir(files: list[File], options: Options) -> Found:
     """A row for each series that a DICOMDIR lists. The files that it names are not opened."""
-    import warnings
-
     from pydicom import dcmread
 
     for file in files:
@@ -181,6 +179,8 @@ def _records(data: Any, place: str) -> list[Any]:
 
 def _listed(records: list[Any], file: str) -> Found:
     """Records stand in the order of the tree: patient, its studies, their series, their instances."""
+    from catalog.imports.dicom_header import KEYWORDS, texts
+
     around: dict[str, dict[str, tuple[str, ...]]] = {}
     rows: list[tuple[int, dict[str, tuple[str, ...]], list[int]]] = []
     for number, record in enumerate(records, 1):

@@ -20,13 +20,17 @@ def listed(place: Path) -> tuple[list[File], list[Rejected]]:
     A symbolic link is followed to a file inside the folder only. Raises BadFile where there is nothing.
     """
     if place.is_file():
-        return [_file(place, "")], []
+        return [_file(str(place), "", place.stat())], []
     if not place.is_dir():
         raise BadFile(f"{place}: there is no such file or folder")
     files: list[File] = []
     left: list[Rejected] = []
-    for item in _walked(place, place.resolve(), 0):
-        (left if isinstance(item, Rejected) else files).append(item)  # type: ignore[arg-type]
+    root = place.resolve()
+    for item in _walked(str(root), "", root, 0):
+        if isinstance(item, Rejected):
+            left.append(item)
+            continue
+        files.append(item)
         if len(files) > MOST:
             raise BadFile(f"{place}: more than {MOST:,} files; import its folders one by one")
     if not files:
@@ -34,30 +38,27 @@ def listed(place: Path) -> tuple[list[File], list[Rejected]]:
     return files, left
 
 
-def _walked(folder: Path, root: Path, depth: int) -> Iterator[File | Rejected]:
+def _walked(folder: str, below: str, root: Path, depth: int) -> Iterator[File | Rejected]:
+    """What lies in a folder, which is `below` what is imported ("" or ending in a slash)."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        yield Rejected(0, f"the folder cannot be read: {error.strerror}", str(folder.relative_to(root)))
+        yield Rejected(0, f"the folder cannot be read: {error.strerror}", shown(below))
         return
     for entry in entries:
-        path = Path(entry.path)
-        name = _inside(path, root, folder)
+        name = below + entry.name
         if entry.is_symlink():
-            yield _linked(path, name, root)
+            yield _linked(Path(entry.path), shown(name), root)
         elif entry.is_dir():
             if depth >= DEEPEST:
-                yield Rejected(0, f"more than {DEEPEST} folders deep", name)
+                yield Rejected(0, f"more than {DEEPEST} folders deep", shown(name))
             else:
-                yield from _walked(path.resolve(), root, depth + 1)
+                yield from _walked(entry.path, f"{name}/", root, depth + 1)
         elif entry.is_file():
-            yield _file(path, name)
+            yield _file(entry.path, shown(name), entry.stat())
         else:
-            yield Rejected(0, "neither a file nor a folder", name)
-
-
-def _inside(path: Path, root: Path, folder: Path) -> str:
-    return str((folder.resolve() / path.name).relative_to(root))
+            yield Rejected(0, "neither a file nor a folder", shown(name))
 
 
 def _linked(path: Path, name: str, root: Path) -> File | Rejected:
@@ -67,16 +68,18 @@ def _linked(path: Path, name: str, root: Path) -> File | Rejected:
         return Rejected(0, "a link to nothing", name)
     if not target.is_relative_to(root):
         return Rejected(0, "a link that leaves the folder: it is not followed", name)
-    return (
-        _file(target, name)
-        if target.is_file()
-        else Rejected(0, "a link to a folder: it is not followed", name)
-    )
+    if not target.is_file():
+        return Rejected(0, "a link to a folder: it is not followed", name)
+    return _file(str(target), name, target.stat())
 
 
-def _file(path: Path, name: str) -> File:
-    size = path.stat().st_size
-    return File(name, lambda: path.open("rb"), size, str(path))
+def shown(name: str) -> str:
+    """A file's name as text; bytes that are not UTF-8 are shown as `\\xff`."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _file(path: str, name: str, found: os.stat_result) -> File:
+    return File(name, lambda: Path(path).open("rb"), found.st_size, path, found.st_mtime_ns)
 
 
 def digest(files: Iterable[File]) -> str:
@@ -88,6 +91,5 @@ def digest(files: Iterable[File]) -> str:
                 found.update(part)
         return found.hexdigest()
     for file in several:
-        changed = Path(file.path).stat().st_mtime_ns
-        found.update(f"{file.name}\0{file.size}\0{changed}\n".encode("utf-8", "surrogateescape"))
+        found.update(f"{file.name}\0{file.size}\0{file.changed}\n".encode())
     return found.hexdigest()
