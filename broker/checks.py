@@ -14,6 +14,7 @@ from broker.adapter import Adapter, Ask, Checks, Closes
 from broker.errors import ArchiveError, BadConfig, DeadlinePassed, Forbidden
 from broker.pauses import key_of
 from broker.registry import adapter_for
+from catalog import places
 from catalog.archives import Archive
 
 log = logging.getLogger("broker")
@@ -94,11 +95,7 @@ class History:
     @property
     def file(self) -> Path:
         """Where the checks are kept."""
-        if self._file is None:
-            from platformdirs import user_state_path
-
-            self._file = user_state_path("imaging-broker") / "checks.jsonl"
-        return self._file
+        return self._file or places.state("checks.jsonl")
 
     def add(self, found: Sequence[Checked]) -> list[Checked]:
         """Keep new checks; they come back with the time since when each archive has been as it is."""

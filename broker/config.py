@@ -18,6 +18,7 @@ from broker.errors import BadConfig
 from broker.joining.rules import NO_RULES, PatientRef, Rules
 from broker.setup import holdings
 from broker.setup.holdings import USUAL_CATALOG, Catalog
+from catalog import places
 from catalog.archives import Archive, shipped
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from broker.setup.federation import File
 
 VARIABLE = "IMAGING_BROKER_CONFIG"
-APP = "imaging-broker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,8 @@ def not_retired(archive: Archive) -> Archive:
 
 def file_to_write(path: str | Path | None = None) -> Path:
     """The federation file that is in use, or the one that would be."""
-    from platformdirs import user_config_path
-
     named = path or os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else user_config_path(APP) / "federation.toml"
+    return Path(named).expanduser() if named else places.configuration("federation.toml")
 
 
 def _file(path: str | Path | None) -> Path | None:
@@ -143,9 +141,7 @@ def _file(path: str | Path | None) -> Path | None:
         if not file.is_file():
             raise BadConfig(f"no federation file {file}")
         return file
-    from platformdirs import user_config_path
-
-    usual = user_config_path(APP) / "federation.toml"
+    usual = places.configuration("federation.toml")
     return usual if usual.is_file() else None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from broker.config import federation
 from broker.errors import BadConfig, BadQuery
-from catalog import probes
+from catalog import places, probes
 from catalog.archives import Archive, shipped
 from catalog.condition import BadCondition, Where
 from catalog.matrix import ADAPTER, Matrix, Route, Row, Today, UnknownName
@@ -33,7 +33,7 @@ def knowledge(config_file: str | Path | None = None, evidence: Path | None = Non
         own = probes.recorded(evidence)
     except OSError as error:
         raise BadConfig(
-            f"the evidence in {evidence or probes.place()} cannot be read: {error.strerror}"
+            f"the evidence in {evidence or places.evidence()} cannot be read: {error.strerror}"
         ) from error
     found = own.by_cell()
     base = shipped_matrix()
@@ -43,7 +43,7 @@ def knowledge(config_file: str | Path | None = None, evidence: Path | None = Non
     ]
     rows = [own_row(n, archives.get(n), len(base.rows) + i) for i, n in enumerate(mine)]
     matrix = replace(base, rows=_before_software(base, rows)).with_evidence(found)
-    damaged = [f"{evidence or probes.place()}:{line}: {why}" for line, why in own.damaged]
+    damaged = [f"{evidence or places.evidence()}:{line}: {why}" for line, why in own.damaged]
     return Knowledge(matrix, archives, tuple(damaged))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_state_path
+from catalog import places
 
 if TYPE_CHECKING:
     from broker.plan import Plan
@@ -31,7 +31,7 @@ def matching(archive: str, url: str | None = None) -> list[Evidence]:
 
 
 def _matching(archive: str) -> tuple[Evidence, ...]:
-    file = _file()
+    file = places.evidence()
     try:
         state = file.stat()
         return _read(str(file), archive, state.st_mtime_ns, state.st_size)
@@ -40,10 +40,6 @@ def _matching(archive: str) -> tuple[Evidence, ...]:
     except OSError as error:
         log.warning("%s cannot be read: %s; plans rest on promises alone", file, error.strerror)
         return ()
-
-
-def _file() -> Path:
-    return user_state_path("imaging-broker") / "evidence.jsonl"
 
 
 @functools.lru_cache(maxsize=64)

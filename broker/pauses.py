@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.errors import ArchiveError, DeadlinePassed, Forbidden, Limited, RefusedByArchive, TooMuch
+from catalog import places
 from catalog.archives import Archive
 
 log = logging.getLogger("broker")
@@ -43,10 +44,6 @@ class Standing:
     until: float
     reason: str
 
-    def paused(self, now: float) -> bool:
-        """Whether it is left alone at this moment."""
-        return self.until > now
-
 
 def key_of(archive: Archive) -> str:
     """One key for an archive with one credential; the reference to the secret counts, not the secret."""
@@ -63,11 +60,7 @@ class Pauses:
     @property
     def file(self) -> Path:
         """Where the state is kept."""
-        if self._file is None:
-            from platformdirs import user_state_path
-
-            self._file = user_state_path("imaging-broker") / "pauses.sqlite"
-        return self._file
+        return self._file or places.state("pauses.sqlite")
 
     def permit(self, key: str) -> Standing | None:
         """None where the archive may be asked; otherwise how it stands.

@@ -13,7 +13,6 @@ from catalog.probes import recorded
 
 AT_ONCE = 2
 PAUSE = 0.2  # seconds between two questions to one archive
-OLDER = timedelta(days=7)
 
 
 def due(

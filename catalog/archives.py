@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-STATES = ("embedded", "alive", "moved", "retired", "unknown")
-
 
 @dataclass(frozen=True, slots=True)
 class Archive:
@@ -21,7 +19,7 @@ class Archive:
     trust    `trusted` (may see identifying values) or `public`
     identified  whether its patients are known by name; None: not said
     distance    how far its data are, smaller is nearer, in a unit of the user's choice; None: not said
-    state    one of STATES, as of the date `as_of`, according to `cite`
+    state    embedded, alive, moved, retired or unknown, as of the date `as_of`, according to `cite`
     auth     how to log in: a kind and references to secrets, never secrets
     options  what the adapter wants to know beside the URL
     network  how it is reached: certificates, proxy; `broker.setup.network.Network`

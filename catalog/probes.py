@@ -24,9 +24,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from catalog import places
 from catalog.evidence import DATE, Basis, Confidence, Evidence, Source, Status
 
-FILE = "evidence.jsonl"
 MATCHING, BEHAVIOUR = "matching", "behaviour"
 LONGEST = 100_000  # bytes of a line that are read; a longer one is damaged
 
@@ -63,13 +63,6 @@ class Recorded:
         return list({(e.about, e.value): e for e in own}.values())
 
 
-def place() -> Path:
-    """Where evidence is kept: in the user's state directory."""
-    from platformdirs import user_state_path
-
-    return user_state_path("imaging-broker") / FILE
-
-
 def measured(
     status: Status, value: str, *, cite: str, by: str, url: str = "", about: str = "", note: str = ""
 ) -> Evidence:
@@ -87,7 +80,7 @@ def record(found: Iterable[Found], file: Path | None = None) -> int:
     Returns how many lines were written. Raises OSError.
     """
     lines = [json.dumps(_plain(f), ensure_ascii=False) + "\n" for f in found]
-    target = file or place()
+    target = file or places.evidence()
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(target, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -111,7 +104,7 @@ def _torn(handle: int) -> bool:
 
 def recorded(file: Path | None = None) -> Recorded:
     """Everything on record; nothing where there is no file. Damaged lines are named, and the others stand."""
-    target = file or place()
+    target = file or places.evidence()
     if not target.is_file():
         return Recorded()
     found: list[Found] = []

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from catalog import places
 from catalog.holdings import Store
 
 
 def usual() -> Path:
     """Where the catalog lies unless the configuration says otherwise."""
-    from platformdirs import user_data_path
-
-    return user_data_path("imaging-broker") / "catalog.duckdb"
+    return places.data("catalog.duckdb")
 
 
 def store(place: str | Path, password: str | None = None) -> Store:

@@ -13,7 +13,7 @@ from broker.cli import main
 from broker.cli.matrix_export import markdown
 from broker.cli.pages import pages
 from broker.knowledge import knowledge
-from catalog import probes
+from catalog import places
 from catalog.evidence import Status
 from catalog.matrix import ROUTES
 from catalog.probes import Found, measured, record
@@ -26,7 +26,7 @@ HOSTILE = "<script>alert(1)</script>|*b*|`c`|\x1b[31m=cmd()"
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory of its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return probes.place()
+    return places.evidence()
 
 
 @pytest.fixture

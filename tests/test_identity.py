@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from broker.adapter import Page
 from broker.joining.entity import Entity, Source
-from broker.joining.identity import contradict
+from broker.joining.identity import contradictions
 from broker.joining.link import linked
 from broker.joining.rules import NO_RULES, Rules, dummy
 from broker.merge import Change, Merge
@@ -50,8 +50,9 @@ HARD = [
 
 @pytest.mark.parametrize(("keyword", "one", "other", "answer"), HARD)
 def test_what_contradicts(keyword: str, one: Any, other: Any, answer: bool) -> None:
-    assert contradict(keyword, one, other) is answer
-    assert contradict(keyword, other, one) is answer
+    records = [((keyword,), (one,)), ((keyword,), (other,))]
+    assert contradictions(Level.SERIES, records) == [keyword] * answer
+    assert contradictions(Level.SERIES, records[::-1]) == [keyword] * answer
 
 
 ROWS = [

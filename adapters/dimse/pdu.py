@@ -21,7 +21,6 @@ OURS = "2.25.240279031398831207774637567973042131502.1"  # implementation class 
 
 AC, RJ, DATA, RELEASE_RQ, RELEASE_RP, ABORT = 2, 3, 4, 5, 6, 7
 RELEASE = bytes([RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 0, 0])
-RELEASED = bytes([RELEASE_RP, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 ABORTED = bytes([ABORT, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 
 FIXED = 74  # bytes of an A-ASSOCIATE-AC before its items

@@ -17,7 +17,7 @@ from broker.meaning.charsets import decoded
 from broker.query import Condition
 from catalog.keywords import Keyword, Level, UnknownKeyword, keyword
 
-CHARSET, LEVEL = packed("00080005"), packed("00080052")
+CHARSET = packed("00080005")
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 _OWN = frozenset({"SpecificCharacterSet", "QueryRetrieveLevel"})  # of the question, not of the record
 _ASCII_ONLY = frozenset("AE AS CS DA DS DT IS TM UI UR".split())  # PS3.5 6.1.2.3: no other character set

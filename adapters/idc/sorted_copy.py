@@ -83,19 +83,19 @@ def ensure(parquet: Callable[[], Path], version: str, stop: threading.Event) -> 
     That is: nowhere to write, being made by another process, or `stop` was set while it was made.
     """
     import duckdb
-    from platformdirs import user_cache_path
 
-    folder = user_cache_path("imaging-broker")
-    target = folder / f"idc-{version}-{LAYOUT}-duckdb{duckdb.__version__}.duckdb"
+    from catalog import places
+
+    target = places.cache(f"idc-{version}-{LAYOUT}-duckdb{duckdb.__version__}.duckdb")
     if target.is_file():
         return target
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target.with_suffix(".lock")) as alone:
             if not alone:
                 return None
             _run(parquet(), target, stop)
-            _forget_others(folder, target)
+            _forget_others(target)
     except (OSError, subprocess.CalledProcessError):
         return None
     return target
@@ -132,8 +132,8 @@ def _alone(lock: Path) -> Iterator[bool]:
         lock.unlink(missing_ok=True)
 
 
-def _forget_others(folder: Path, target: Path) -> None:
-    for old in folder.glob("idc-*.duckdb"):
+def _forget_others(target: Path) -> None:
+    for old in target.parent.glob("idc-*.duckdb"):
         if old != target:
             old.unlink(missing_ok=True)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from broker.answering.columns import (
     ARCHIVES,
@@ -18,7 +17,7 @@ from broker.answering.columns import (
     typed,
 )
 from broker.answering.export import flat_columns, joined
-from broker.errors import MissingExtra
+from broker.extras import load
 
 if TYPE_CHECKING:
     import pandas
@@ -59,7 +58,7 @@ def table(answer: Found) -> tuple[dict[str, str], Table]:
 
 def to_arrow(answer: Found) -> pyarrow.Table:
     """An Arrow table; each field's metadata holds its unit and its DICOM source."""
-    pa = _load("pyarrow", "arrow")
+    pa = load("pyarrow", "arrow")
     kinds, made = table(answer)
     forms = {TEXT: pa.string(), INTEGER: pa.int64(), NUMBER: pa.float64(), DATE: pa.date32()}
     fields = []
@@ -72,7 +71,7 @@ def to_arrow(answer: Found) -> pyarrow.Table:
 
 def to_pandas(answer: Found) -> pandas.DataFrame:
     """A pandas frame: `string`, `Int64`, `Float64` and `datetime64[s]`, all of which can be missing."""
-    pd = _load("pandas", "pandas")
+    pd = load("pandas", "pandas")
     kinds, made = table(answer)
     forms = {TEXT: "string", INTEGER: "Int64", NUMBER: "Float64", DATE: "datetime64[s]"}
     series = {name: pd.Series(made[name], dtype=forms[kind]) for name, kind in kinds.items()}
@@ -82,17 +81,8 @@ def to_pandas(answer: Found) -> pandas.DataFrame:
 
 def to_polars(answer: Found) -> polars.DataFrame:
     """A polars frame: `String`, `Int64`, `Float64` and `Date`."""
-    pl = _load("polars", "polars")
+    pl = load("polars", "polars")
     kinds, made = table(answer)
     forms = {TEXT: pl.String, INTEGER: pl.Int64, NUMBER: pl.Float64, DATE: pl.Date}
     found: polars.DataFrame = pl.DataFrame(made, schema={name: forms[kind] for name, kind in kinds.items()})
     return found
-
-
-def _load(module: str, extra: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingExtra(
-            f"{module} is not installed: pip install 'imaging-broker[{extra}]' (or install {module} itself)"
-        ) from error

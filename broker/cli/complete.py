@@ -117,9 +117,9 @@ def _cohorts() -> list[str]:
 
 def _collections() -> list[str]:
     """The collections of the archives on this machine."""
-    from platformdirs import user_cache_path
+    from catalog import places
 
-    file = user_cache_path("imaging-broker") / "collections.txt"
+    file = places.cache("collections.txt")
     with contextlib.suppress(OSError):
         if time.time() - file.stat().st_mtime < DAY:
             return file.read_text(encoding="utf-8").splitlines()

@@ -25,6 +25,7 @@ from broker.errors import BadConfig
 from broker.files import whole
 from broker.matching import Value
 from broker.report import Report, Status
+from catalog import places
 
 COHORT, RUN = "imaging-broker/cohort/1", "imaging-broker/run/1"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -114,11 +115,7 @@ def as_data(told: Report) -> dict[str, Any]:
 
 
 def _home(folder: str | Path | None) -> Path:
-    if folder is not None:
-        return Path(folder)
-    from platformdirs import user_data_path
-
-    return user_data_path("imaging-broker") / "cohorts"
+    return places.data("cohorts") if folder is None else Path(folder)
 
 
 def _read(file: Path, form: str) -> dict[str, Any]:

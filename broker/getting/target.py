@@ -20,14 +20,12 @@ class State(enum.Enum):
     complete  every instance that an archive lists of it is here, and no fewer than that archive counts
     partial   some instances are here
     failed    none is here, although an archive was asked
-    left      no archive of it can be fetched from here; it stands in the manifest
     """
 
     WAITING = "waiting"
     COMPLETE = "complete"
     PARTIAL = "partial"
     FAILED = "failed"
-    LEFT = "left"
 
 
 @dataclass(slots=True)

@@ -21,14 +21,6 @@ HARD: dict[Level, tuple[str, ...]] = {
 }
 
 
-def contradict(keyword: str, one: Value, other: Value) -> bool:
-    """Whether two values of an attribute cannot be of the same thing. Nothing said contradicts nothing.
-
-    A sex contradicts only as M against F; where one side has several values, one in common is enough.
-    """
-    return _apart(keyword, (one, other))
-
-
 def _read(keyword: str, value: Value) -> frozenset[str]:
     items = [value] if isinstance(value, str) else [v for v in value or () if isinstance(v, str)]
     if keyword == "PatientSex":
@@ -39,8 +31,8 @@ def _read(keyword: str, value: Value) -> frozenset[str]:
 def contradictions(level: Level, records: Sequence[tuple[tuple[str, ...], Row]]) -> list[str]:
     """Keywords in which records, each given as its columns and its row, contradict each other.
 
-    Those that say something must have a value in common. The cost is linear in the records, however often an
-    archive repeats itself.
+    Those that say something must have a value in common; a sex contradicts only as M against F. The cost is
+    linear in the records, however often an archive repeats itself.
     """
     told: dict[str, set[Value]] = {keyword: set() for keyword in HARD[level]}
     for columns, row in records:
