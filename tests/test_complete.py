@@ -19,7 +19,7 @@ from rich.console import Console
 
 from broker.adapter import Page
 from broker.answering.counts import NAMES
-from broker.cli import parser
+from broker.cli.commands import parser
 from broker.cli.complete import candidates
 from broker.cli.completion import SCRIPTS
 from broker.cli.progress import LINES, Progress

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.cli import parser
+from broker.cli.commands import parser
 from catalog.archives import shipped
 from catalog.keywords import OURS
 

@@ -158,8 +158,9 @@ async def test_search_within_a_running_loop_leaves_no_thread() -> None:
     answer = broker.search("series", "Modality=CT", at=["idc"], limit=1)
     assert len(answer) == 1
     assert len(await broker.search_async("series", "Modality=CT", at=["idc"], limit=1)) == 1
-    await asyncio.sleep(0.05)
-    assert set(threading.enumerate()) == before
+    async with asyncio.timeout(10):
+        while set(threading.enumerate()) != before:
+            await asyncio.sleep(0.01)
 
 
 INTERRUPTED = """

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from broker.cli import OK, parser
+from broker.cli import OK
+from broker.cli.commands import parser
 from broker.errors import BrokerError
 from catalog.keywords import USUAL
 

@@ -99,3 +99,20 @@ PROBE = """examples:
   broker sync                          every archive whose last probe is older than a week
   broker sync hospital xnat --older-than 0
 """
+
+ARCHIVES = """examples:
+  broker archives                            all that are known, and their state
+  broker archives --where public_api=yes     those of which this is known
+  broker archives check                      ask each whether it is there
+  broker archives check hospital --reset     although it is being left alone after failures
+  broker archives add hospital --kind dicomweb --url https://pacs.example.org/dicom-web \\
+      --auth kind=basic --auth username=alice --auth password=env:PACS_PASSWORD --set asked=true
+"""
+
+CATALOG = """examples:
+  broker catalog import idaSearch.csv                       the kind is seen from the content
+  broker catalog import scans/ --archive our-lab            a folder: DICOM, BIDS, sidecars, XML ...
+  broker catalog import table.csv --archive nhanes --mapping nhanes.toml
+  broker catalog list
+  broker catalog remove our-lab
+"""

@@ -1,0 +1,51 @@
+"""The command line: every command with what it is for. Only argparse is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from broker.cli import examples
+from broker.cli.arguments import asking, keeping, knowing, shell
+from broker.cli.arguments.common import explained
+
+Takes = Callable[[argparse.ArgumentParser], None]
+
+COMMANDS: tuple[tuple[str, Takes, str], ...] = (
+    ("search", asking.search, "ask archives and print what they know, merged"),
+    ("count", asking.count, "how many there are, without listing them where archives can count"),
+    ("facets", asking.facets, "how many by archive, collection, modality, licence, year ..."),
+    ("save", keeping.save, "keep a query and what it finds under a name"),
+    ("rerun", keeping.rerun, "ask a saved query again, and keep what it finds now"),
+    ("diff", keeping.diff, "what appeared, vanished and changed between two runs"),
+    ("cohorts", keeping.cohorts, "the saved queries and their runs"),
+    ("manifest", keeping.manifest, "lists for download tools, with sizes, licences and citations"),
+    ("get", keeping.get, "fetch the instances: checked, resumable, from any copy"),
+    ("describe", keeping.describe, "as a data set (Croissant, schema.org, DCAT) or as FHIR studies"),
+    ("explain", asking.explain, "what would be asked where, checked here, or refused, and why"),
+    ("show", asking.show, "every archive's word on one study or series, side by side"),
+    ("candidates", asking.candidates, "patients or studies that may be one; nothing is merged"),
+    ("archives", knowing.archives, "the archives of the federation and what is known of them"),
+    ("matrix", knowing.matrix, "what is known of archives and archive software, with its evidence"),
+    ("compare", knowing.compare, "archives, or archive programs, capability by capability"),
+    ("probe", knowing.probe, "ask an archive what it really does, as evidence"),
+    ("sync", knowing.sync, "probe the archives again, and say what changed"),
+    ("collections", knowing.collections, "data sets as a whole: how many patients, which licence"),
+    ("catalog", knowing.catalog, "import files that archives hand out, and search them with the rest"),
+    ("completion", shell.completion, "a script that completes words in your shell"),
+    ("complete", shell.complete, ""),  # for that script, and not shown to people
+    ("schema", shell.schema, "the JSON Schema of `search --format json`"),
+)
+
+
+def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The command line, and its commands by name."""
+    top = argparse.ArgumentParser(
+        prog="broker", description="One query across many medical-imaging archives."
+    )
+    explained(top, examples.SEARCH)
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
+    for name, takes, about in COMMANDS:
+        takes(verbs.add_parser(name, help=about) if about else verbs.add_parser(name))
+    return top, dict(verbs.choices)
