@@ -19,7 +19,8 @@ from urllib.parse import quote
 from adapters.dicomweb.dicomjson import Decoder
 from adapters.dicomweb.learn import learn
 from adapters.dicomweb.options import Settings
-from adapters.dicomweb.paging import Habits, Listing, Paging
+from adapters.dicomweb.paging import Listing
+from adapters.dicomweb.question import Habits, Paging
 from adapters.dicomweb.requests_session import Requests, Transport
 from adapters.dicomweb.retrieve import listed, retrieved
 from adapters.dicomweb.series import Row, joined, series_ask, side_by_side, study_ask
@@ -219,33 +220,35 @@ class DicomWeb:
         self._habits.alone = Proof.NO
         return True
 
-    def _listing(self, ask: Ask, path: str, inside: bool = False) -> Listing:
-        """A question as pages; `inside` one study there is too little for a server to go wrong with."""
+    def _listing(self, ask: Ask, path: str, inside: bool = False, told: int | None = None) -> Listing:
+        """A question as pages; `inside` one study, of which it was told how many series it has."""
         decoder = Decoder(ask.fields)
 
-        async def get(limit: int | None, offset: int, days: str = "", bare: bool = False) -> Page:
-            asked = replace(ask, conditions=()) if bare else ask
-            body = await self._http.get(_target(path, asked, limit, offset, days), ACCEPT)
+        async def get(limit: int | None, offset: int, asked: tuple[Condition, ...] | None = None) -> Page:
+            question = ask if asked is None else replace(ask, conditions=asked)
+            body = await self._http.get(_target(path, question, limit, offset), ACCEPT)
             async with turn():
                 return Page(decoder.fields, []) if body is None else decoder.page(body)
 
-        form = (ask.level, inside, tuple((c.keyword, c.kinds, str(c).isascii()) for c in ask.conditions))
         return Listing(
             get,
             self._paging,
             self._habits,
-            form,
+            form=(ask.level, inside, *((c.keyword, c.kinds, str(c).isascii()) for c in ask.conditions)),
+            conditions=ask.conditions,
+            columns=decoder.fields,
             unique=decoder.fields.index(ask.level.uid),
-            days=None if inside else self._dates(ask, decoder.fields),
+            split=not inside and self._splits(ask, decoder.fields),
             limit=ask.limit,
-            filters=bool(ask.conditions) and not inside,
+            among=path,
+            told=told,
         )
 
-    def _dates(self, ask: Ask, fields: tuple[str, ...]) -> int | None:
-        """The column of StudyDate, where ranges of it can be asked beside the question."""
+    def _splits(self, ask: Ask, fields: tuple[str, ...]) -> bool:
+        """Whether a question can be asked in halves, by ranges of StudyDate."""
         ranges = Kind.RANGE in self.can.at(ask.level).kinds("StudyDate")
-        free = all(c.keyword != "StudyDate" for c in ask.conditions)
-        return fields.index("StudyDate") if ranges and free and "StudyDate" in fields else None
+        own = [c.kinds for c in ask.conditions if c.keyword == "StudyDate"]
+        return ranges and "StudyDate" in fields and own in ([], [frozenset({Kind.RANGE})])
 
     async def _within_studies(self, ask: Ask) -> AsyncGenerator[Page, None]:
         """The series of every study in which they may be."""
@@ -264,10 +267,12 @@ class DicomWeb:
                             return
 
     async def _series_of(self, ask: Ask, fields: tuple[str, ...], page: Page, row: Row) -> list[Page]:
-        uid = row[page.keywords.index("StudyInstanceUID")]
+        said = dict(zip(page.keywords, row, strict=True))
+        uid, told = said["StudyInstanceUID"], said.get("NumberOfStudyRelatedSeries")
         if not isinstance(uid, str) or not uid:
             return [Page(fields, [], bad=1)]
-        listing = self._listing(ask, f"/studies/{quote(uid, safe='')}/series", inside=True)
+        count = int(told) if isinstance(told, str) and told.isdecimal() else None
+        listing = self._listing(ask, f"/studies/{quote(uid, safe='')}/series", inside=True, told=count)
         return [joined(fields, page, row, series) async for series in listing.pages()]
 
 
@@ -275,9 +280,8 @@ def _path(ask: Ask) -> str:
     return "/series" if ask.level is Level.SERIES else "/studies"
 
 
-def _target(path: str, ask: Ask, limit: int | None, offset: int, days: str = "") -> str:
+def _target(path: str, ask: Ask, limit: int | None, offset: int) -> str:
     pairs = [(c.keyword, _value(c)) for c in ask.conditions]
-    pairs += [("StudyDate", days)] if days else []
     pairs += [("includefield", keyword(f).tag) for f in ask.fields if keyword(f).tag]
     pairs += [("limit", str(limit))] if limit is not None else []
     pairs += [("offset", str(offset))] if limit is not None or offset else []

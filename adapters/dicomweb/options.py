@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from adapters.dicomweb.paging import Paging
+from adapters.dicomweb.question import Paging
 from adapters.shared.options import Options
 from broker.setup.limits import Limits
 from broker.setup.network import Network

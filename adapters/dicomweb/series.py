@@ -26,7 +26,8 @@ def study_ask(ask: Ask, can: Can) -> Ask:
     promised = can.at(Level.STUDY).kinds("ModalitiesInStudy")
     if wanted is not None and not named and wanted.kinds <= promised:
         kept.append(replace(wanted, key=keyword("ModalitiesInStudy")))
-    fields = dict.fromkeys(("StudyInstanceUID", *(f for f in ask.fields if _of_study(f))))
+    own = (f for f in ask.fields if _of_study(f))
+    fields = dict.fromkeys(("StudyInstanceUID", "NumberOfStudyRelatedSeries", *own))
     return Ask(Level.STUDY, tuple(kept), tuple(fields))
 
 

@@ -95,5 +95,5 @@ HTTP = [
     Case("broken gzip", _body(b"\x1f\x8bno", "Content-Encoding: gzip"), "failed", "truncated_body", 2, True),
     Case("not HTTP at all", _then_closes(b"SSH-2.0-OpenSSH_9.2\r\n"), "failed", "bad_protocol", 1, True),
     Case("a header without end", _then_closes(LONG), "failed", "bad_protocol", 1, True),
-    Case("503 once, then an answer", lambda: faults.first(1, http("503 Oh")), "ok", "", 3, False),
+    Case("503 once, then an answer", lambda: faults.first(1, http("503 Oh")), "ok", "", 5, False),
 ]
