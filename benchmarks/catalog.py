@@ -17,8 +17,6 @@ import idc_index_data
 
 from adapters.idc import sorted_copy
 from adapters.local.adapter import Local
-from adapters.local.layout import FOLDED
-from adapters.tables.levels import MACRO
 from benchmarks.measure import Numbers, Way, in_turn, timed
 from benchmarks.processes import ROOT, Helper, Unavailable
 from benchmarks.tables import Aim, Result, Table
@@ -28,6 +26,7 @@ from catalog.holdings import Store
 from catalog.importing import Wanted, import_into
 from catalog.imports.rows import Options
 from catalog.store import store
+from catalog.store_duckdb import FOLDED
 
 ABOUT = (
     "1,000,000 series of the IDC index as a CSV file with 24 columns: imported into the catalog, searched "
@@ -165,7 +164,7 @@ def _asked(kept: Store, query: Query, limit: int | None) -> Callable[[], object]
 
 
 def _by_hand(place: str, password: str) -> Helper:
-    return Helper("postgres.py", place, password) if password else Helper("sql.py", place, MACRO, FOLDED)
+    return Helper("sql.py", place, password or FOLDED.replace("CREATE", "CREATE TEMP"))
 
 
 def _clients(result: Result, stores: dict[str, tuple[Store, str, str]], seconds: float) -> None:

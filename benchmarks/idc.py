@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -13,7 +12,6 @@ import idc_index_data
 
 from adapters.idc import sorted_copy
 from adapters.idc.adapter import Idc
-from adapters.tables.levels import MACRO
 from benchmarks.measure import Figure, Runs, Way, in_turn, timed
 from benchmarks.processes import Commands, Helper, Unavailable, command, environment, versions
 from benchmarks.tables import Aim, Result, Table
@@ -73,13 +71,7 @@ def _sql(name: str) -> str:
 
 def _client_sql(name: str) -> str:
     columns = ", ".join(f'{sql} AS "{column}"' for column, sql in sorted_copy.COLUMNS.items())
-    body = MACRO.partition(" AS ")[2]
-
-    def expanded(call: re.Match[str]) -> str:
-        return re.sub(r"\bx\b", call[1], body)
-
-    sql = re.sub(r'every\(("\w+")\)', expanded, _sql(name))
-    return sql.replace("FROM series", f"FROM (SELECT {columns} FROM index) series")
+    return _sql(name).replace("FROM series", f"FROM (SELECT {columns} FROM index) series")
 
 
 def _client(python: Path) -> dict[str, Figure]:
@@ -93,7 +85,7 @@ def _warm(result: Result, parquet: Path, copy: Path, client: Mapping[str, Figure
     view = f"CREATE VIEW series AS {sorted_copy.selection(parquet)}"
     rows = []
     # SQL in processes of its own: DuckDB shares what is open in one process, which would help the broker
-    with Helper("sql.py", str(copy), MACRO) as sorted_, Helper("sql.py", "-", view, MACRO) as raw:
+    with Helper("sql.py", str(copy)) as sorted_, Helper("sql.py", "-", view) as raw:
         for name in SEARCHES:
             sql = _sql(name)
             ways: dict[str, Way] = {

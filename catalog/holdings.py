@@ -12,6 +12,7 @@ column for each DICOM keyword that the archive says anything of. `store_duckdb` 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -71,10 +72,12 @@ class Column:
 
     filled   every row has one
     regular  each is a single value in the form of its VR, so that SQL compares it as DICOM does
+    missing  how many rows have none; None in catalogs of before it was counted
     """
 
     filled: bool
     regular: bool
+    missing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class Held:
     patients  whether any row says whose it is
     as_of     day of the last import, YYYY-MM-DD
     cite      what was imported last
+    marked    whether a column `_no_KEYWORD` says of each row that it has none: a database that keeps columns
+              apart finds it there sooner than among long texts
     """
 
     archive: str
@@ -94,6 +99,7 @@ class Held:
     patients: bool
     as_of: str = ""
     cite: str = ""
+    marked: bool = False
 
     @property
     def levels(self) -> frozenset[Level]:
@@ -176,6 +182,13 @@ class Store(Protocol):
     def reader(self) -> Reader:
         """A connection to search with, in which `table(archive)` is to be found."""
         ...
+
+
+def told(reader: Reader, archive: str) -> Held | None:
+    """What is held of an archive in the state that a reader sees; None if nothing is. Raises StoreFault."""
+    reader.execute("SELECT about FROM archives WHERE name = ?", [archive])
+    found = reader.fetchmany(1)
+    return Held.of(json.loads(found[0][0])) if found else None
 
 
 def table(archive: str) -> str:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     import duckdb
 
 PATIENCE = 10.0  # seconds to wait for another import
+# as `broker.meaning.values` folds; a test compares them for every character
+FOLDED = (
+    "CREATE MACRO folded(x) AS CASE WHEN strlen(x) = length(x) THEN lower(x) "
+    "ELSE replace(replace(lower(replace(x, 'İ', 'i̇')), 'ß', 'ss'), 'ς', 'σ') END"
+)
 
 
 class DuckStore:
@@ -156,6 +161,7 @@ class DuckTaking(Taking):
     """An import into an open copy."""
 
     matches = "regexp_full_match({0}, '{1}')"
+    marked = True
 
     def __init__(self, db: duckdb.DuckDBPyConnection, rows: Path, *args: Any) -> None:
         super().__init__(*args)
@@ -191,7 +197,10 @@ class DuckTaking(Taking):
             f"{sql.quoted(columns)} FROM compared WHERE _change > 0"
         )
         order = sql.quoted([*(n for n in sql.ORDER if n in columns), "_key"])
-        self.all(f"CREATE TABLE fresh AS SELECT * FROM (({stay}) UNION ALL ({fresh})) ORDER BY {order}")
+        marks = ", ".join(f'"{n}" IS NULL AS "_no_{n}"' for n in columns)
+        self.all(
+            f"CREATE TABLE fresh AS SELECT *, {marks} FROM (({stay}) UNION ALL ({fresh})) ORDER BY {order}"
+        )
         self.all(f"DROP TABLE {self.table}")
         self.all(f"ALTER TABLE fresh RENAME TO {self.table}")
 
@@ -218,9 +227,10 @@ def _shared(path: Path) -> duckdb.DuckDBPyConnection:
         if known is None or known[0] != state:
             db = duckdb.connect()
             db.execute(f"ATTACH '{_literal(path)}' AS held (READ_ONLY)")
+            db.execute(FOLDED)
             known = _OPEN[key] = (state, db)
         cursor = known[1].cursor()
-        cursor.execute("USE held")
+        cursor.execute("SET search_path = 'held.main,memory.main'")
         return cursor
 
 

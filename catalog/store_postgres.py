@@ -278,8 +278,16 @@ class PostgresReader:
         self._busy = False
         self._cancelled = False
         with store.faults():
-            self._db = self._idle() or store.connected()
+            self._db = self._idle() or self._reading()
         self._cursor: Any = None
+
+    def _reading(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection in whose transactions every statement sees the same state, whatever is imported."""
+        import psycopg
+
+        db = self._store.connected()
+        db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return db
 
     def _idle(self) -> psycopg.Connection[tuple[Any, ...]] | None:
         """One that is open and alive: the server may have gone since."""

@@ -9,8 +9,6 @@ from catalog.holdings import Column, Held
 from catalog.keywords import Keyword, Level, keyword
 from catalog.prepared import KEEPS_BACKSLASH
 
-# beside keywords: key, level, source of the last change, its line and file, earlier sources as `id:line`
-OWN = ("_key", "_level", "_source", "_line", "_file", "_also")
 ORDER = ("Collection", "PatientID", "StudyInstanceUID", "StudyKey", "SeriesInstanceUID", "SeriesKey")
 
 _FORMS = {"DA": "[0-9]{8}", "AS": "[0-9]{3}[DWMY]", "UI": "[0-9]+([.][0-9]+)*"}
@@ -64,13 +62,15 @@ def _regular(key: Keyword, matches: str) -> str:
     return "true" if key.vr in KEEPS_BACKSLASH else f"strpos({column}, '\\') = 0"
 
 
-def held(archive: str, columns: Iterable[str], told: tuple[Any, ...], as_of: str, cite: str) -> Held:
+def held(
+    archive: str, columns: Iterable[str], told: tuple[Any, ...], as_of: str, cite: str, marked: bool
+) -> Held:
     """What `facts` told. A column with values that cannot be read leaves some unknown: it is not filled."""
     levels, patients = told[: len(Level)], told[len(Level)]
     rows = {level: int(count) for level, count in zip(Level, levels, strict=True) if count}
     total, rest = sum(rows.values()), told[len(Level) + 1 :]
     about: Mapping[str, Column] = {
-        name: Column(filled=rest[2 * i] == total and not rest[2 * i + 1], regular=not rest[2 * i + 1])
-        for i, name in enumerate(columns)
+        name: Column(said == total and not irregular, not irregular, total - said)
+        for name, said, irregular in zip(columns, rest[::2], rest[1::2], strict=True)
     }
-    return Held(archive, rows, dict(about), bool(patients), as_of, cite)
+    return Held(archive, rows, dict(about), bool(patients), as_of, cite, marked)

@@ -57,6 +57,7 @@ class Taking(ABC):
         """Bring `compared` into the archive's table; with `replace`, remove what is not staged."""
 
     matches = ""  # template: column {0} matches the whole of expression {1}
+    marked = False  # whether `write` also makes columns `_no_KEYWORD`
 
     def take(self, replace: bool) -> None:
         """All of the steps; the caller begins and commits."""
@@ -67,7 +68,7 @@ class Taking(ABC):
         self._repeated()
         number = self._number()
         self.all(f"CREATE TABLE IF NOT EXISTS {self.table} ({OWN})")
-        old = [name for name in self.columns() if name not in sql.OWN]
+        old = [name for name in self.columns() if not name.startswith("_")]
         columns = list(dict.fromkeys([*old, *self.keywords]))
         self._compare(number, old, columns)
         self._count(number, replace)
@@ -125,7 +126,7 @@ class Taking(ABC):
             [number, s.archive, s.place, s.kind, s.version, s.sha256, now, rows, self.outcome.refused],
         )
         (told,) = self.all(sql.facts(columns, self.table, self.matches))
-        about = sql.held(s.archive, columns, told, now[:10], f"{s.kind}: {s.place}")
+        about = sql.held(s.archive, columns, told, now[:10], f"{s.kind}: {s.place}", self.marked)
         self.all("DELETE FROM archives WHERE name = ?", [s.archive])
         self.all("INSERT INTO archives VALUES (?, ?)", [s.archive, json.dumps(about.plain())])
 

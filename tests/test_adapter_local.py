@@ -14,7 +14,6 @@ from peers.postgres import PASSWORD, Postgres
 from test_dicomweb_conform import records
 
 from adapters.local.adapter import Local
-from adapters.local.layout import FOLDED
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
@@ -24,6 +23,7 @@ from catalog.holdings import Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
 from catalog.store import store
+from catalog.store_duckdb import FOLDED
 from fixtures.dicom import truth
 
 HELD = records(truth()["archives"]["b"])

@@ -14,7 +14,8 @@ from adapters.idc.layout import LAYOUT
 from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
-from adapters.tables.levels import MACRO, statement, unknowns
+from adapters.tables.levels import statement
+from adapters.tables.unknown import unknown
 from adapters.tables.worker import Worker
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault
@@ -60,7 +61,6 @@ class Idc:
         self.can = IDC
         self.via = ""
         self._copy = copy
-        self._filled: frozenset[str] = frozenset()  # attributes that every series has
         self._version = _version(name)
 
     @classmethod
@@ -86,7 +86,7 @@ class Idc:
                 yield Page(ask.fields, _valued(rows, ask))
                 size = _NEXT
             if not ask.unknown:
-                yield await self._unknown(worker, ask)
+                yield Page(ask.fields, [], unknown=await _unknown(worker, ask))
         finally:
             await worker.close()
 
@@ -105,8 +105,8 @@ class Idc:
             return None
         worker = Worker("idc", self._open, _translated)
         try:
-            told = await self._unknown(worker, ask)
-            return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told.unknown)
+            told = await _unknown(worker, ask)
+            return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told)
         finally:
             await worker.close()
 
@@ -128,16 +128,6 @@ class Idc:
         finally:
             await worker.close()
 
-    async def _unknown(self, worker: Worker[duckdb.DuckDBPyConnection], ask: Ask) -> Page:
-        """No rows, but how many were left out because a condition is unknown of them."""
-        told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
-        found = unknowns(ask, self._filled, LAYOUT)
-        if found is not None:
-            keywords, (text, values) = found
-            (counts,) = await worker.fetchall(text, values)
-            told |= zip(keywords, counts, strict=True)
-        return Page(ask.fields, [], unknown=told)
-
     def _open(self, stop: threading.Event) -> duckdb.DuckDBPyConnection:
         import duckdb
 
@@ -145,8 +135,6 @@ class Idc:
         if place is not None:
             with contextlib.suppress(duckdb.Error):
                 db = _shared(place).cursor()
-                self._filled = frozenset(name for (name,) in db.execute("FROM filled").fetchall())
-                db.execute(MACRO)
                 self.via = f"sorted copy of the IDC index {self._version}"
                 return db
         return self._plain()
@@ -155,10 +143,16 @@ class Idc:
         import duckdb
 
         db = duckdb.connect()
-        db.execute(f"CREATE VIEW series AS {sorted_copy.selection(_parquet())}")
-        db.execute(MACRO)
+        db.execute(f"CREATE VIEW series AS {sorted_copy.marked(_parquet())}")
+        db.execute("CREATE TABLE missing (keyword VARCHAR, series BIGINT)")  # nothing is known
         self.via = f"parquet of idc-index-data {self._version}"
         return db
+
+
+async def _unknown(worker: Worker[duckdb.DuckDBPyConnection], ask: Ask) -> dict[str, int]:
+    """How many were left out because a condition is unknown of them."""
+    missing = dict(await worker.fetchall("FROM missing", []))
+    return await unknown(worker.fetchall, ask, missing, LAYOUT)
 
 
 def duckdb_in_memory() -> duckdb.DuckDBPyConnection:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adapters.tables.levels import Layout
+from adapters.tables.sql import DUCKDB
 from catalog.keywords import Level
 
 _IMAGES = 'CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS BIGINT)) AS VARCHAR)'
@@ -22,6 +25,7 @@ LAYOUT = Layout(
             "NumberOfPatientRelatedInstances": _IMAGES,
         },
     },
+    dialect=replace(DUCKDB, marked=True),
     order={
         Level.PATIENT: '"Collection", "PatientID"',
         Level.STUDY: 'min("Collection"), min("PatientID"), "StudyInstanceUID"',

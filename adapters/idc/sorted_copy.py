@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-LAYOUT = 3
+LAYOUT = 4
 PATIENCE = 120.0  # seconds after which another process's unfinished copy is taken for dead
 
 # DICOM keyword -> expression over the wheel's index
@@ -55,10 +55,19 @@ def selection(parquet: Path) -> str:
     return f"SELECT {columns} FROM read_parquet('{str(parquet).replace(chr(39), chr(39) * 2)}')"  # noqa: S608
 
 
+def marked(parquet: Path) -> str:
+    """The same, with a column `_no_KEYWORD` for each: whether no value can judge a condition on it."""
+    from adapters.tables.sql import unknown
+    from catalog.keywords import keyword
+
+    marks = ", ".join(f'{unknown(keyword(name))} AS "_no_{name}"' for name in COLUMNS)
+    return f"SELECT *, {marks} FROM ({selection(parquet)})"  # noqa: S608
+
+
 def build(parquet: Path, target: Path) -> None:
     """Make the copy beside its place and move it there whole.
 
-    Tables: `series`, and `filled`, the names of columns in which every series has a value.
+    Tables: `series`, and `missing`: of how many series a condition on a keyword is unknown.
     """
     import duckdb
 
@@ -66,11 +75,11 @@ def build(parquet: Path, target: Path) -> None:
     order = '"Collection", "PatientID", "StudyInstanceUID", "SeriesInstanceUID"'
     try:
         with duckdb.connect(str(part), config={"memory_limit": "700MB"}) as db:
-            db.execute(f"CREATE TABLE series AS {selection(parquet)} ORDER BY {order}")
-            empty = ", ".join(f"count(*) FILTER (coalesce(\"{c}\", '') = '') AS \"{c}\"" for c in COLUMNS)
+            db.execute(f"CREATE TABLE series AS {marked(parquet)} ORDER BY {order}")
+            counts = ", ".join(f'count(*) FILTER ("_no_{c}") AS "{c}"' for c in COLUMNS)
             db.execute(
-                f"CREATE TABLE filled AS SELECT name FROM (UNPIVOT (SELECT {empty} FROM series) "  # noqa: S608
-                "ON COLUMNS(*) INTO NAME name VALUE empties) WHERE empties = 0"
+                f"CREATE TABLE missing AS UNPIVOT (SELECT {counts} FROM series) "  # noqa: S608
+                "ON COLUMNS(*) INTO NAME keyword VALUE series"
             )
         part.replace(target)
     finally:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
-from adapters.local.layout import FOLDED, capabilities, layout
+from adapters.local.layout import capabilities, layout, missing
 from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
-from adapters.tables.levels import MACRO, Layout, statement, unknowns
-from adapters.tables.worker import Connection, Worker
+from adapters.tables.levels import Layout, statement
+from adapters.tables.unknown import unknown
+from adapters.tables.worker import Worker
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
 from broker.matching import Value
@@ -19,7 +20,7 @@ from broker.meaning.values import KEEPS_BACKSLASH
 from broker.setup.credentials import login
 from catalog.archives import Archive
 from catalog.capability import Can
-from catalog.holdings import Held, Store
+from catalog.holdings import Held, Reader, Store, told
 from catalog.keywords import Level, keyword
 from catalog.problems import CatalogError, Corrupt, Missing
 from catalog.store import store, usual
@@ -66,26 +67,39 @@ class Local:
         """What is held. Raises ServerFault, and what else the store says."""
         if self._fault is not None:
             raise _ours(self._fault) from self._fault
-        if self._held is None:
+        return self._some(self._held)
+
+    def _some(self, held: Held | None) -> Held:
+        if held is None:
             raise ServerFault(f"nothing of {self._archive} was imported yet", "catalog_missing")
-        return self._held
+        return held
+
+    def _now(self, db: Reader) -> tuple[Held, Layout]:
+        """What is held in the very state that is read: there may have been an import since."""
+        held = self._some(told(db, self._archive))
+        return held, layout(held, self._store.dialect)
+
+    def _begun(self, db: Reader, ask: Ask) -> tuple[Held, Layout, list[tuple[Any, ...]]]:
+        """The first rows, with what they are rows of."""
+        held, lay = self._now(db)
+        self.via = f"catalog, as of {held.as_of}"
+        db.execute(*statement(ask, lay))
+        return held, lay, db.fetchmany(self.pages[0])
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ArchiveError."""
-        held = self._known()
-        lay = layout(held, self._store.dialect)
+        self._known()
         ask = replace(ask, fields=tuple(k for k in ask.fields if self.can.gives(k)))
-        self.via = f"catalog, as of {held.as_of}"
-        worker = Worker("catalog", self._open, _translated)
+        split = _splits(ask)
+        worker = self._worker()
         try:
-            await worker.execute(*statement(ask, lay))
-            size, more = self.pages
-            split = _splits(ask)
-            while rows := await worker.fetchmany(size):
+            held, lay, rows = await worker.run(lambda db: self._begun(db, ask))
+            while rows:
                 yield Page(ask.fields, [_valued(row, split) for row in rows] if split else rows)
-                size = more
+                rows = await worker.fetchmany(self.pages[1])
             if not ask.unknown:
-                yield Page(ask.fields, [], unknown=await _unknown(worker, ask, held, lay))
+                counts = await unknown(worker.fetchall, ask, missing(held), lay)
+                yield Page(ask.fields, [], unknown=counts)
         finally:
             await worker.close()
 
@@ -95,37 +109,21 @@ class Local:
         single = {k for k, about in held.columns.items() if about.regular}
         if not all(sql_count.able(facet, ask.level, single) for facet in facets):
             return None
-        lay = layout(held, self._store.dialect)
-        worker = Worker("catalog", self._open, _translated)
+        worker = self._worker()
         try:
-            told = await _unknown(worker, ask, held, lay)
-            return await sql_count.tally(worker.fetchall, ask, facets, lay, told)
+            held, lay = await worker.run(self._now)
+            counts = await unknown(worker.fetchall, ask, missing(held), lay)
+            return await sql_count.tally(worker.fetchall, ask, facets, lay, counts)
         finally:
             await worker.close()
+
+    def _worker(self) -> Worker[Reader]:
+        return Worker("catalog", lambda _: self._store.reader(), _translated)
 
     async def check(self) -> str:
         """What is held, and since when. Raises ArchiveError."""
         held = self._known()
         return f"catalog of {held.as_of}, {sum(held.rows.values()):,} rows"
-
-    def _open(self, stop: threading.Event) -> Connection:
-        del stop
-        db = self._store.reader()
-        if self._store.dialect == "duckdb":
-            db.execute(MACRO)
-            db.execute(FOLDED)
-        return db
-
-
-async def _unknown(worker: Worker[Connection], ask: Ask, held: Held, lay: Layout) -> dict[str, int]:
-    """How many entities were left out because a condition is unknown of them."""
-    told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
-    found = unknowns(ask, frozenset(k for k, c in held.columns.items() if c.filled), lay)
-    if found is not None:
-        keywords, asked = found
-        (counts,) = await worker.fetchall(*asked)
-        told |= zip(keywords, counts, strict=True)
-    return told
 
 
 def _splits(ask: Ask) -> tuple[int, ...]:

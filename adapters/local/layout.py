@@ -7,8 +7,9 @@ patient by collection, issuer and PatientID.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from adapters.tables.levels import EVERY, Layout
+from adapters.tables.levels import Layout
 from adapters.tables.sql import DUCKDB, Dialect, escaped
 from broker.meaning.values import folded
 from catalog.capability import Can, Kind
@@ -22,23 +23,15 @@ _NAME = frozenset({Kind.WILDCARD, Kind.ANY_OF, Kind.CONTAINS})
 _TEXTS = dict.fromkeys(("AE", "CS", "LO", "SH", "UC", "LT", "ST", "UT"), _TEXT)
 _BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE, "PN": _NAME, **_TEXTS}
 
-# as `broker.meaning.values.folded` folds; a test compares them for every character
-FOLDED = (
-    "CREATE TEMP MACRO folded(x) AS CASE WHEN strlen(x) = length(x) THEN lower(x) "
-    "ELSE replace(replace(lower(replace(x, 'İ', 'i̇')), 'ß', 'ss'), 'ς', 'σ') END"
-)
 # the store keeps no empty text, and only columns whose values can all be read are asked there
 _KEPT = ("{} IS NULL", True)
 DIALECTS = {
-    "duckdb": Dialect(
-        DUCKDB.number, DUCKDB.age, "contains(folded({}), ?)", "folded({})", DUCKDB.every, folded, *_KEPT
-    ),
+    "duckdb": Dialect(DUCKDB.number, DUCKDB.age, "contains(folded({}), ?)", "folded({})", folded, *_KEPT),
     "postgres": Dialect(
         "read_number({})",
         "coalesce({} ~ '^ *[0-9]{{3}}[DWMY] *$', false)",
         "folded({}) LIKE ? ESCAPE '!'",
         "folded({})",
-        EVERY,
         lambda text: f"%{escaped(folded(text))}%",
         *_KEPT,
     ),
@@ -66,6 +59,13 @@ def capabilities(held: Held | None) -> Can:
     )
 
 
+def missing(held: Held) -> Mapping[str, int]:
+    """Keyword -> rows without a value: where there are none, and where every row is a series."""
+    series = set(held.rows) == {Level.SERIES}
+    counted = {k: 0 if c.filled else c.missing for k, c in held.columns.items() if c.filled or series}
+    return {k: n for k, n in counted.items() if n is not None}
+
+
 def layout(held: Held, dialect: str) -> Layout:
     """The table of an archive."""
     whole, levels = table(held.archive), set(held.rows)
@@ -82,7 +82,7 @@ def layout(held: Held, dialect: str) -> Layout:
         groups={Level.STUDY: (study,), Level.PATIENT: patient},
         counts=_counts(held),
         order={Level.STUDY: _order(held, study), Level.PATIENT: ", ".join(patient)},
-        dialect=DIALECTS[dialect],
+        dialect=replace(DIALECTS[dialect], marked=held.marked),
     )
 
 

@@ -16,9 +16,8 @@ from broker.query import Condition
 from catalog.capability import Kind
 from catalog.keywords import Level
 
-# every value of a group: one where they agree, else all of them
+# every value of a group: one where they agree, else all of them with backslashes between
 EVERY = "CASE WHEN min({0}) = max({0}) THEN min({0}) ELSE string_agg(DISTINCT {0}, '\\' ORDER BY {0}) END"
-MACRO = f"CREATE TEMP MACRO every(x) AS {EVERY.format('x')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Layout:
 
 
 def statement(ask: Ask, layout: Layout) -> sql.Clause:
-    """The SQL of a question and its parameters. Grouped questions to DuckDB need `MACRO`."""
+    """The SQL of a question and its parameters."""
     limit = f" LIMIT {ask.limit}" if ask.limit else ""
     if ask.level is Level.SERIES:
         text, values = sql.where(ask.conditions, ask.unknown, layout.dialect)
@@ -54,45 +53,6 @@ def statement(ask: Ask, layout: Layout) -> sql.Clause:
     columns = ", ".join(_column(f, ask.level, f in chosen, layout) for f in ask.fields) or "NULL"
     tail = f"GROUP BY {layout.group(ask.level)} ORDER BY {layout.order[ask.level]}{limit}"
     return f"SELECT {columns} FROM {rows} WHERE {text} {tail}", values + more
-
-
-def unknowns(ask: Ask, filled: frozenset[str], layout: Layout) -> tuple[list[str], sql.Clause] | None:
-    """How many entities no condition rules out, but some leave undecided.
-
-    Keywords, and the SQL of a row with a count for each; None where nothing can be unknown, because every
-    attribute with a condition is always `filled`.
-    """
-    open_ = [c for c in ask.conditions if c.keyword not in filled]
-    doubtful = [c for c in open_ if all(m.kind is not Kind.EMPTY for m in c.matches)]
-    if not doubtful:
-        return None
-    each, values = _doubts(ask, doubtful, layout)
-    names = [f"u{i}" for i in range(len(doubtful))]
-    counts, some = ", ".join(f"count(*) FILTER (WHERE {u})" for u in names), " OR ".join(names)
-    return [c.keyword for c in doubtful], (f"SELECT {counts} FROM ({each}) AS d WHERE {some}", values)
-
-
-def _doubts(ask: Ask, doubtful: list[Condition], layout: Layout) -> sql.Clause:
-    """A row for every entity that no condition rules out, with `u0`, `u1` ...: what is unknown of it."""
-    empty = [sql.unknown(c, layout.dialect) for c in doubtful]
-    if ask.level is Level.SERIES:
-        columns = ", ".join(f"{e} AS u{i}" for i, e in enumerate(empty))
-        # first what is cheap: hardly any row is left for the conditions themselves
-        alone = doubtful if len(doubtful) == 1 else []
-        certain, values = sql.where((c for c in ask.conditions if c not in doubtful), False, layout.dialect)
-        doubted, more = sql.where((c for c in doubtful if c not in alone), True, layout.dialect)
-        text = f"{certain} AND {doubted}"
-        rows = layout.rows[ask.level]
-        return f"SELECT {columns} FROM {rows} WHERE ({' OR '.join(empty)}) AND {text}", values + more
-    own = [" FILTER (WHERE hit)" if c.key.level > ask.level else "" for c in doubtful]
-    columns = ", ".join(f"bool_and({e}){h} AS u{i}" for i, (e, h) in enumerate(zip(empty, own, strict=True)))
-    rows, values = hits(Ask(ask.level, ask.conditions, unknown=True), layout)
-    text, open_ = among(ask, True, layout)
-    decided, sure = among(ask, False, layout)
-    return (
-        f"SELECT {columns} FROM {rows} WHERE {text} AND NOT ({decided}) GROUP BY {layout.group(ask.level)}",
-        values + open_ + sure,
-    )
 
 
 def hits(ask: Ask, layout: Layout) -> sql.Clause:
@@ -129,7 +89,7 @@ def _coarse(c: Condition, level: Level, unknown: bool, layout: Layout) -> sql.Cl
         empty = layout.dialect.empty.format(f'"{c.keyword}"')
         parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE NOT ({empty}))")
     if unknown:
-        judged = f"NOT {sql.unknown(c, layout.dialect)}"
+        judged = f"NOT {sql.unknown(c.key, layout.dialect)}"
         parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE {judged})")
     return f"({' OR '.join(parts)})", values
 
@@ -146,7 +106,7 @@ def _column(name: str, level: Level, hits: bool, layout: Layout) -> str:
     if f'"{name}"' in layout.groups[level]:
         return f'"{name}"'
     value = f'CASE WHEN hit THEN "{name}" END' if hits else f'"{name}"'
-    return f'{layout.dialect.every.format(value)} AS "{name}"'
+    return f'{EVERY.format(value)} AS "{name}"'
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from broker.meaning.values import folded
 from broker.query import Condition, Match
 from catalog.capability import Kind
+from catalog.keywords import Keyword
 
 NUMERIC = frozenset({"IS", "DS"})
 
@@ -26,20 +27,20 @@ class Dialect:
     age       whether it is an age string
     contains  whether it holds a parameter, in any case
     lower     in lower case, for names
-    every     every value of a group: one where they agree, else all of them with backslashes between
     prepared  what is done with the text that `contains` looks for
     empty     whether it has no value
     readable  every value that there is can be read as its VR says, so that only what is empty is unknown
+    marked    a column `_no_KEYWORD` says of each row whether no value can judge a condition on the keyword
     """
 
     number: str
     age: str
     contains: str
     lower: str
-    every: str
     prepared: Callable[[str], str]
     empty: str = "coalesce({}, '') = ''"
     readable: bool = False
+    marked: bool = False
 
 
 DUCKDB = Dialect(
@@ -47,7 +48,6 @@ DUCKDB = Dialect(
     age="regexp_full_match(coalesce({}, ''), ' *[0-9]{{3}}[DWMY] *')",
     contains="contains(lower({}), lower(?))",
     lower="lower({})",
-    every="every({})",
     prepared=str,
 )
 
@@ -64,17 +64,19 @@ def where(conditions: Iterable[Condition], unknown: bool = False, dialect: Diale
 
 def _or_unknown(c: Condition, dialect: Dialect) -> Clause:
     text, values = clause(c, dialect)
-    return f"({text} OR {unknown(c, dialect)})", values
+    return f"({text} OR {unknown(c.key, dialect)})", values
 
 
-def unknown(c: Condition, dialect: Dialect = DUCKDB) -> str:
+def unknown(key: Keyword, dialect: Dialect = DUCKDB) -> str:
     """Where no value can judge a condition: there is none, or none that `broker.meaning.values` reads."""
-    column = f'"{c.keyword}"'
+    if dialect.marked:
+        return f'"_no_{key.name}"'
+    column = f'"{key.name}"'
     if dialect.readable:
         return f"({dialect.empty.format(column)})"
-    if c.key.vr in NUMERIC:
+    if key.vr in NUMERIC:
         return f"({dialect.number.format(column)} IS NULL)"
-    if c.key.vr == "AS":
+    if key.vr == "AS":
         return f"(NOT {dialect.age.format(column)})"
     return f"({dialect.empty.format(column)})"
 

@@ -54,6 +54,7 @@ class Worker(Generic[C]):
         self._connect = connect
         self._translated = translated
         self._db: C | None = None
+        self._job: Future[Any] | None = None
         self._stop = threading.Event()
 
     async def execute(self, text: str, values: Sequence[str]) -> None:
@@ -70,8 +71,8 @@ class Worker(Generic[C]):
 
     async def run(self, job: Callable[[C], T]) -> T:
         """Anything done with the connection, in its thread. Raises ArchiveError."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._do, job)
+        doing = self._job = self._pool.submit(self._do, job)
+        return await asyncio.wrap_future(doing)
 
     def _do(self, job: Callable[[C], T]) -> T:
         try:
@@ -92,7 +93,7 @@ class Worker(Generic[C]):
         self._stop.set()
         ended = self._pool.submit(self._end)
         self._pool.shutdown(wait=False)
-        if not ended.done():
+        if self._job is not None and not self._job.done():
             threading.Thread(target=self._interrupt, args=(ended,), name="interrupt", daemon=True).start()
         await asyncio.shield(asyncio.wrap_future(ended))
 

@@ -1,6 +1,7 @@
-"""SQL by hand: one open DuckDB connection that answers lines of SQL with seconds and the number of rows.
+"""SQL by hand: one open connection that answers lines of SQL with seconds and the number of rows.
 
-Arguments: a database file, or `-` and the SQL that makes a view over a parquet file.
+Arguments: a database file of DuckDB, or `-` for none, and statements to begin with; or the URL of a
+PostgreSQL database, and its password.
 """
 
 from __future__ import annotations
@@ -8,21 +9,37 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
-import duckdb
+Fetch = Callable[[str], list[Any]]
+
+
+def _duckdb(place: str, *setup: str) -> Fetch:
+    import duckdb
+
+    db = duckdb.connect() if place == "-" else duckdb.connect(place, read_only=True)
+    for statement in setup:
+        db.execute(statement)
+    return lambda query: db.execute(query).fetchall()
+
+
+def _postgres(url: str, password: str) -> Fetch:
+    import psycopg
+
+    path = "-c search_path=imaging_broker,public"
+    db = psycopg.connect(url, password=password, autocommit=True, options=path)
+    return lambda query: db.execute(query.encode()).fetchall()
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    place, *setup = sys.argv[1:]
-    with duckdb.connect() if place == "-" else duckdb.connect(place, read_only=True) as db:
-        for statement in setup:
-            db.execute(statement)
-        for line in sys.stdin:
-            query = json.loads(line)
-            start = time.perf_counter()
-            rows = len(db.execute(query).fetchall())
-            print(json.dumps({"seconds": time.perf_counter() - start, "rows": rows}), flush=True)
+    fetch = (_postgres if sys.argv[1].startswith("postgresql://") else _duckdb)(*sys.argv[1:])
+    for line in sys.stdin:
+        query = json.loads(line)
+        start = time.perf_counter()
+        rows = len(fetch(query))
+        print(json.dumps({"seconds": time.perf_counter() - start, "rows": rows}), flush=True)
 
 
 if __name__ == "__main__":

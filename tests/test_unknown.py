@@ -1,0 +1,141 @@
+"""What conditions leave unknown is counted rightly, whatever the import has counted beforehand."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import pytest
+from asking import ask, report_of
+from peers.postgres import PASSWORD, Postgres
+
+from adapters.local.adapter import Local
+from adapters.rows import Rows
+from catalog.holdings import Source, Store
+from catalog.imports.rows import Row
+from catalog.keywords import Level
+from catalog.store import store
+
+FILE, OTHER = (Source("mine", f"/{name}.csv", "csv", 1) for name in ("file", "other"))
+NUMBERS = itertools.count()
+VALUES: dict[str, tuple[str | None, ...]] = {
+    "Modality": ("MR", "CT"),
+    "StudyDate": ("20000101", "20200315", None),
+    "SeriesDescription": ("T2 FLAIR", "Straße", None, None),
+    "BodyPartExamined": ("HEAD", None),
+    "PatientAge": ("050Y", None),
+    "SeriesNumber": ("7", "8", None),
+}
+QUESTIONS = [
+    ("Modality=MR",),
+    ("SeriesDescription~flair",),
+    ("SeriesNumber=7", "PatientAge=050Y"),
+    ("Modality=MR", "SeriesDescription~STRASSE", "StudyDate=2000-"),
+    ("BodyPartExamined=HEAD", "Modality=CT", "StudyDate=2005-"),
+    ("BodyPartExamined=HEAD", "SeriesDescription=*F*", "StudyDate=-2005", "SeriesNumber=7,8"),
+    ('BodyPartExamined="",HEAD', "StudyDate=2005-"),
+]
+
+Record = dict[str, str | None]
+
+
+def records(seed: int, count: int = 120) -> list[Record]:
+    """Series with and without values."""
+    made = random.Random(seed)
+    return [
+        {k: made.choice(values) for k, values in VALUES.items()}
+        | {"SeriesInstanceUID": f"1.2.{n}", "StudyInstanceUID": f"1.9.{n // 5}", "PatientID": f"P{n // 10}"}
+        for n in range(count)
+    ]
+
+
+def rows(found: Sequence[Record]) -> list[Row]:
+    """As a file tells them."""
+    return [Row(Level.SERIES, record, n) for n, record in enumerate(found)]
+
+
+@pytest.fixture(params=["duckdb", "postgresql"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of either kind."""
+    if request.param == "duckdb":
+        return store(tmp_path / "catalog.duckdb")
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return store(postgres.database(f"unknown{next(NUMBERS)}"), PASSWORD)
+
+
+async def agrees(local: Local, held: Sequence[Record]) -> None:
+    """The counts are those of records that are all looked at here; those of the import are right too."""
+    looked = Rows("rows", held, Level.SERIES)
+    for asked in QUESTIONS:
+        told = report_of(await ask("series", *asked, at=[local]), "mine")
+        seen = report_of(await ask("series", *asked, at=[looked]), "rows")
+        assert (told.kept, told.unknown) == (seen.kept, seen.unknown), asked
+        assert told.untold == []
+    columns = local._store.held()["mine"].columns
+    for name in VALUES:
+        assert columns[name].missing == sum(r[name] is None for r in held), name
+
+
+async def test_counts_hold_after_imports_that_add_change_and_replace(kept: Store) -> None:
+    first, second, third = records(1), records(2), records(3, 60)
+    kept.take(FILE, rows(first))
+    early = Local("mine", kept)
+    await agrees(early, first)
+    kept.take(FILE, rows(second))  # the same series, now with other values and without
+    await agrees(Local("mine", kept), second)
+    await agrees(early, second)
+    both = [{k: c if c is not None else b for (k, b), c in zip(x.items(), y.values(), strict=True)}
+            for x, y in zip(second, third, strict=False)]  # fmt: skip
+    kept.take(OTHER, rows(third))  # a second file says more of some
+    await agrees(early, [*both, *second[60:]])
+    kept.take(OTHER, rows(third), replace=True)
+    assert len(await ask("series", at=[early])) == 60
+    await agrees(early, [*both])
+
+
+async def test_counts_hold_after_an_archive_was_forgotten_and_came_again(kept: Store) -> None:
+    kept.take(FILE, rows(records(4)))
+    early = Local("mine", kept)
+    await agrees(early, records(4))
+    kept.remove("mine")
+    gone = report_of(await ask("series", "Modality=MR", at=[early]), "mine")
+    assert (gone.status.value, gone.reason) == ("failed", "catalog_missing")
+    kept.take(OTHER, rows(records(5)))
+    await agrees(early, records(5))
+
+
+async def test_what_has_no_series_is_not_counted_as_one(kept: Store) -> None:
+    held = records(6)
+    bare = [Row(Level.STUDY, {"StudyInstanceUID": f"1.8.{n}", "PatientID": f"Q{n}"}, n) for n in range(9)]
+    kept.take(FILE, [*rows(held), *bare])
+    local, looked = Local("mine", kept), Rows("rows", held, Level.SERIES)
+    for asked in QUESTIONS:
+        told = report_of(await ask("series", *asked, at=[local]), "mine")
+        assert told.unknown == report_of(await ask("series", *asked, at=[looked]), "rows").unknown, asked
+    studies = report_of(await ask("studies", "StudyDate=2020", at=[local]), "mine")
+    assert studies.unknown["StudyDate"] >= 9
+
+
+@pytest.mark.parametrize("level", ["series", "studies", "patients"])
+async def test_a_catalog_of_before_anything_was_counted_tells_the_same(tmp_path: Path, level: str) -> None:
+    kept, older = store(tmp_path / "catalog.duckdb"), tmp_path / "older.duckdb"
+    kept.take(FILE, rows(records(7)))
+    shutil.copyfile(tmp_path / "catalog.duckdb", older)
+    now = [report_of(await ask(level, *asked, at=[Local("mine", kept)]), "mine") for asked in QUESTIONS]
+    with duckdb.connect(str(older)) as db:
+        ((about,),) = db.execute("SELECT about FROM archives").fetchall()
+        old = json.loads(about)
+        del old["marked"]
+        for column in old["columns"].values():
+            del column["missing"]
+        db.execute("UPDATE archives SET about = ?", [json.dumps(old)])
+    local = Local("mine", store(older))
+    assert local._known().columns["StudyDate"].missing is None
+    before = [report_of(await ask(level, *asked, at=[local]), "mine") for asked in QUESTIONS]
+    assert [(r.kept, r.unknown) for r in now] == [(r.kept, r.unknown) for r in before]
+    assert any(r.unknown for r in now)
