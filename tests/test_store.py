@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -231,8 +232,10 @@ def test_a_killed_import_leaves_the_catalog_as_it_was(duck: Store, tmp_path: Pat
     assert not list(tmp_path.glob("*.part*"))
 
 
-def _read(place: str, until: float, told: multiprocessing.Queue[tuple[int, set[int]]]) -> None:
+def _read(place: str, ready: Barrier, told: multiprocessing.Queue[tuple[int, set[int]]]) -> None:
     kept, seen, count = store(place, PASSWORD), set(), 0
+    ready.wait(60)
+    until = time.monotonic() + 6
     while time.monotonic() < until:
         seen.add(len(rows(kept)))
         count += 1
@@ -248,10 +251,12 @@ def test_others_read_whole_states_while_imports_go_on(kept: Store) -> None:
     kept.take(FILE, SOME)
     context = multiprocessing.get_context("spawn")
     told: multiprocessing.Queue[tuple[int, set[int]]] = context.Queue()
-    until = time.monotonic() + 6
-    readers = [context.Process(target=_read, args=(place_of(kept), until, told)) for _ in range(3)]
+    ready = context.Barrier(4)
+    readers = [context.Process(target=_read, args=(place_of(kept), ready, told)) for _ in range(3)]
     for reader in readers:
         reader.start()
+    ready.wait(60)
+    until = time.monotonic() + 6
     sizes, size = {10}, 10
     while time.monotonic() < until - 0.5:
         kept.take(FILE, [series(n) for n in range(size, size + 500)])
