@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from asking import ask, report_of, uids, web
 from peers.loopback import LOGIN_PAGE, Fault, RestServer
+from peers.qido import QidoServer
 
 from broker.adapter import Adapter
 from broker.api import Session
@@ -16,6 +18,8 @@ from broker.conform import AdapterTests
 from broker.conform.leaks import Open, left_behind
 from broker.errors import ArchiveError, Forbidden, Malformed, RefusedByArchive, ServerFault
 from broker.query import Query
+from broker.report import Report
+from fixtures.dicom import Holding
 
 FAULTS: list[tuple[type[ArchiveError], Fault]] = [
     (RefusedByArchive, Fault(400, "Invalid query parameter: 'ZQ9XMARK'")),
@@ -76,3 +80,23 @@ async def cancelled(server: RestServer, make: Callable[[], Adapter], times: int 
     assert len(server.requests) >= times
     await gone(server)
     assert await left_behind(before) == []
+
+
+async def left_in_the_middle(server: RestServer, make: Callable[[], Adapter], connections: int = 4) -> None:
+    """A search is left while the archive answers: its requests end, and never were more than connections."""
+    async with Session(Query("series"), at=[make()]).asking(60) as events:
+        await anext(events)
+        while not server.answering:
+            await asyncio.sleep(0.001)
+    await gone(server)
+    assert server.most <= connections
+
+
+async def beside_a_good_one(broken: Adapter, held: list[Holding], level: str = "series") -> Report:
+    """The report of a broken archive. A good one, which is asked with it, gives all that it gives alone."""
+    async with QidoServer(held) as good:
+        alone = await ask(level, at=[web(good.url, "good")])
+        answer = await ask(level, at=[broken, web(good.url, "good")])
+    assert uids(alone) <= uids(answer)
+    assert report_of(answer, "good").ok
+    return answer.reports[0]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from asking import ask, report_of, uids, web
-from conforming import OnLoopback, cancelled, gone
+from asking import ask, report_of, uids
+from conforming import OnLoopback, beside_a_good_one, cancelled, left_in_the_middle
 from peers.girder import GirderServer
 from peers.loopback import LOGIN_PAGE, Fault
-from peers.qido import QidoServer
 from peers.shelves import OTHERS, Item, known, shelves
 
 from adapters.girder.adapter import Girder
-from broker.api import Session
 from broker.errors import BadConfig
-from broker.query import Query
 from broker.report import Status
 from catalog.archives import Archive
 from catalog.keywords import Level
@@ -123,31 +119,24 @@ async def test_a_user_logs_in_and_is_never_taken_for_a_guest(monkeypatch: pytest
         assert (refused.reason, "wrong" in refused.detail) == ("auth", False)
 
 
-BROKEN: list[tuple[Mapping[str, Any], str, Status]] = [
-    ({"private": True}, "auth", Status.FAILED),
-    ({"faults": {"": Fault(403)}}, "forbidden", Status.FAILED),
-    ({"faults": {"": Fault(400, '{"message": "Invalid", "type": "rest"}', JSON)}}, "http_400", Status.FAILED),
-    ({"faults": {"": Fault(200, LOGIN_PAGE, "text/html")}}, "not_json", Status.FAILED),
-    ({"faults": {"": Fault(200, '{"message": "no"}', JSON)}}, "bad_shape", Status.FAILED),
-    ({"faults": {"": Fault(200, "[{}]", JSON)}}, "bad_shape", Status.FAILED),
-    ({"faults": {"item?": Fault(500)}}, "upstream_5xx", Status.FAILED),
-    ({"empty": True}, "bad_json", Status.FAILED),
-    ({"truncated": True}, "bad_json", Status.FAILED),
+BROKEN: list[tuple[Mapping[str, Any], str]] = [
+    ({"private": True}, "auth"),
+    ({"faults": {"": Fault(403)}}, "forbidden"),
+    ({"faults": {"": Fault(400, '{"message": "Invalid", "type": "rest"}', JSON)}}, "http_400"),
+    ({"faults": {"": Fault(200, LOGIN_PAGE, "text/html")}}, "not_json"),
+    ({"faults": {"": Fault(200, '{"message": "no"}', JSON)}}, "bad_shape"),
+    ({"faults": {"": Fault(200, "[{}]", JSON)}}, "bad_shape"),
+    ({"faults": {"item?": Fault(500)}}, "upstream_5xx"),
+    ({"empty": True}, "bad_json"),
+    ({"truncated": True}, "bad_json"),
 ]
 
 
-@pytest.mark.parametrize(("fault", "reason", "status"), BROKEN, ids=[str(b[0])[:60] for b in BROKEN])
-async def test_what_is_broken_has_a_reason_and_harms_no_other(
-    fault: Mapping[str, Any], reason: str, status: Status
-) -> None:
-    held = truth()["archives"]["a"]
-    async with serve(**fault) as broken, QidoServer(held) as good:
-        alone = await ask("series", at=[web(good.url, "good")])
-        answer = await ask("series", at=[girder(broken, "broken"), web(good.url, "good")])
-    told = report_of(answer, "broken")
-    assert (told.status, told.reason) == (status, reason)
-    assert uids(answer) == uids(alone)
-    assert report_of(answer, "good").ok
+@pytest.mark.parametrize(("fault", "reason"), BROKEN, ids=[str(b[0])[:60] for b in BROKEN])
+async def test_what_is_broken_has_a_reason_and_harms_no_other(fault: Mapping[str, Any], reason: str) -> None:
+    async with serve(**fault) as broken:
+        told = await beside_a_good_one(girder(broken), truth()["archives"]["a"])
+    assert (told.status, told.reason, told.kept) == (Status.FAILED, reason, 0)
 
 
 async def test_an_item_without_an_id_is_one_unreadable_record() -> None:
@@ -166,12 +155,7 @@ async def test_two_hundred_cancelled_searches_leave_nothing() -> None:
 
 async def test_leaving_in_the_middle_ends_every_request() -> None:
     async with serve(delay=0.02) as server:
-        async with Session(Query("series"), at=[girder(server)]).asking(60) as events:
-            await anext(events)
-            while not server.answering:
-                await asyncio.sleep(0.001)
-        await gone(server)
-        assert server.most <= 4
+        await left_in_the_middle(server, lambda: girder(server))
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from asking import ask, report_of, uids, web
+from asking import ask, report_of, uids
 from asking_nbia import ROWS, SERIES, STUDIES, V1, nbia, paths, told
-from conforming import cancelled, gone
+from conforming import beside_a_good_one, cancelled, gone
 from peers.loopback import LOGIN_PAGE, Fault
 from peers.nbia import NbiaServer
 from peers.nbia_rows import from_idc
-from peers.qido import QidoServer
 
 from adapters.nbia.adapter import Nbia
 from broker.api import Session
@@ -75,14 +74,9 @@ BROKEN: list[tuple[Mapping[str, Any], str, Status]] = [
 async def test_what_is_broken_has_a_reason_and_harms_no_other(
     fault: Mapping[str, Any], reason: str, status: Status
 ) -> None:
-    held = truth()["archives"]["a"]
-    async with NbiaServer(rows=ROWS, **fault) as broken, QidoServer(held) as good:
-        alone = await ask("studies", at=[web(good.url, "good")])
-        answer = await ask("studies", at=[nbia(broken, "broken"), web(good.url, "good")])
-    told = report_of(answer, "broken")
+    async with NbiaServer(rows=ROWS, **fault) as broken:
+        told = await beside_a_good_one(nbia(broken), truth()["archives"]["a"], "studies")
     assert (told.status, told.reason) == (status, reason)
-    assert uids(alone) <= uids(answer)
-    assert report_of(answer, "good").ok
     assert "Unauthorized" not in told.detail
 
 

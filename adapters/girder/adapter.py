@@ -7,14 +7,13 @@ can search its own, and is asked to where the federation file says that it is th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from adapters.girder.tree import GirderTree
 from adapters.shared.http import Http
-from adapters.shared.items import ITEMS, Bounds, Walk, as_collections, capabilities
+from adapters.shared.item_archive import ItemArchive
+from adapters.shared.items import Bounds, Walk, capabilities
 from adapters.shared.options import Options
 from broker.adapter import Ask, Page
 from broker.errors import BadConfig
@@ -24,25 +23,15 @@ from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
 
-if TYPE_CHECKING:
-    from catalog.collection import Collection
-
 SEARCHED = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 """What the plug-in's search is asked for: parts of values, in any case, so that nothing equal is missed."""
 
 
-class Girder:
+class Girder(ItemArchive[GirderTree]):
     """One Girder archive."""
 
-    def __init__(
-        self, name: str, tree: GirderTree, can: Can = ITEMS, bounds: Bounds | None = None, width: int = 4
-    ) -> None:
-        self.name = name
-        self.can = can
-        self.via = "Girder REST v1"
-        self._tree = tree
-        self._bounds = bounds or Bounds()
-        self._width = width
+    software = "Girder"
+    via = "Girder REST v1"
 
     @classmethod
     def configured(cls, archive: Archive) -> Girder:
@@ -65,36 +54,11 @@ class Girder:
         tree = GirderTree(http, None, headers(archive.name, archive.auth, archive.url))
         return cls(archive.name, tree, can, bounds, limits.connections)
 
-    def request(self, ask: Ask) -> str:
-        """The address of the first question, after the log-in: which collections there are."""
-        del ask
-        return self._tree.url("/collection?")
-
-    async def find(self, ask: Ask) -> AsyncIterator[Page]:
-        """Series, folder by folder; items that are none are counted in a note. Raises ArchiveError."""
-        walk = Walk(self._tree, ask, self._bounds, self._width)
+    async def _pages(self, walk: Walk, ask: Ask) -> AsyncGenerator[Page, None]:
         searched = next((c for c in ask.conditions if c.keyword in SEARCHED), None)
         if searched is None:
-            found = walk.pages()
-        else:
-            found = walk.among(await self._tree.search(searched.matches[0].text, self._bounds.items))
-        async with aclosing(found) as pages:
-            async for page in pages:
-                yield page
-
-    async def check(self) -> str:
-        """How many collections can be seen. Raises ArchiveError."""
-        return f"Girder, {len(await self._tree.collections())} collections"
-
-    async def collections(self) -> list[Collection]:
-        """Its collections, with what they say of themselves. Raises ArchiveError."""
-        return as_collections(
-            self.name, self.via, self._tree.url("/collection?"), await self._tree.collections()
-        )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._tree.close()
+            return walk.pages()
+        return walk.among(await self._tree.search(searched.matches[0].text, self._bounds.items))
 
 
 def _root(url: str) -> str:

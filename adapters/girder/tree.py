@@ -14,6 +14,7 @@ from broker.errors import Forbidden, Malformed, TooMuch
 from broker.setup.credentials import Secret
 
 PAGE = 500  # records asked for at once
+COLLECTIONS = "/collection?"
 USUAL = 50  # what Girder sends where it is not told: perhaps also where it does not listen
 
 # without one of these an item's own metadata are somebody's notes, whatever words they use
@@ -35,13 +36,14 @@ class GirderTree:
         self._known = not (token or self._entry)  # whether it is clear who asks
         self._entering = asyncio.Lock()
 
-    def url(self, path: str) -> str:
-        """The address of the first page of a list."""
-        return self._http.base.rstrip("/") + _page(path, 0)
+    @property
+    def listing(self) -> str:
+        """The address of the first page of the list of collections."""
+        return self._http.base.rstrip("/") + _page(COLLECTIONS, 0)
 
     async def collections(self) -> list[Folder]:
         """The collections that can be seen. Raises ArchiveError."""
-        records, bad = await self._all("/collection?")
+        records, bad = await self._all(COLLECTIONS)
         if bad:
             raise Malformed("a collection has no id", "bad_shape")
         return [_collection(r) for r in records]

@@ -13,6 +13,7 @@ from broker.errors import ArchiveError, Forbidden, Malformed, RefusedByArchive, 
 from broker.setup.credentials import Login, Secret
 
 ACCEPT = f"{JSON}, text/html;q=0.5"  # PHP's label for what nobody labels
+COMMUNITIES = "midas.community.list"
 APP = "Default"  # the application that MIDAS makes an API key for by itself
 
 _INTERNAL, _TOKEN, _POLICY = -100, -101, -151  # error codes of its core
@@ -27,13 +28,17 @@ class MidasTree:
         self._token: Secret | None = login.secret if login.kind == "bearer" else None
         self._entering = asyncio.Lock()
 
-    def url(self, method: str) -> str:
-        """The address of a method."""
+    @property
+    def listing(self) -> str:
+        """The address of the list of communities."""
+        return self._url(COMMUNITIES)
+
+    def _url(self, method: str) -> str:
         return self._http.base.rstrip("/") + _target(method)
 
     async def collections(self) -> list[Folder]:
         """The communities that can be seen, each as its root folder. Raises ArchiveError."""
-        records, bad = listed(await self._call("midas.community.list"))
+        records, bad = listed(await self._call(COMMUNITIES))
         found = [
             Folder(str(r["folder_id"]), str(r.get("name", "")), about=str(r.get("description") or ""))
             for r in records
@@ -60,7 +65,7 @@ class MidasTree:
         records, _ = listed(await self._call("midas.item.getmetadata", id=key))
         said = {str(r.get("qualifier")): r.get("value") for r in records if r.get("element") == "DICOM"}
         more = {"SizeInMB": megabytes(item.get("sizebytes"))}
-        return Described(dicom(said), {**more, "DataURL": f"{self.url('midas.item.download')}&id={key}"})
+        return Described(dicom(said), {**more, "DataURL": f"{self._url('midas.item.download')}&id={key}"})
 
     async def close(self) -> None:
         """Close the connections."""

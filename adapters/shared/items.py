@@ -107,6 +107,11 @@ class Described:
 class Tree(Protocol):
     """An archive of collections, folders and items."""
 
+    @property
+    def listing(self) -> str:
+        """The address of the list of its collections."""
+        ...
+
     async def collections(self) -> list[Folder]:
         """Every collection. Raises ArchiveError."""
         ...
@@ -117,6 +122,10 @@ class Tree(Protocol):
 
     async def described(self, item: Mapping[str, Any]) -> Described:
         """What an item says of itself. Raises ArchiveError."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...
 
 
