@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 from asking import ask, report_of, uids, web
-from peers.loopback import LOGIN_PAGE, Fault, RestServer
+from peers.loopback import LOGIN_PAGE, Fault, Loopback, RestServer
 from peers.qido import QidoServer
 
 from broker.adapter import Adapter
 from broker.api import Session
 from broker.conform import AdapterTests
 from broker.conform.leaks import Open, left_behind
-from broker.errors import ArchiveError, Forbidden, Malformed, RefusedByArchive, ServerFault
+from broker.errors import ArchiveError, Forbidden, Malformed, RefusedByArchive, ServerFault, Unreachable
 from broker.query import Query
 from broker.report import Report
+from catalog.keywords import Level
 from fixtures.dicom import Holding
 
-FAULTS: list[tuple[type[ArchiveError], Fault]] = [
-    (RefusedByArchive, Fault(400, "Invalid query parameter: 'ZQ9XMARK'")),
-    (Forbidden, Fault(401, "Unauthorized")),
-    (ServerFault, Fault()),
-    (Malformed, Fault(200, LOGIN_PAGE, "text/html")),
-    (Malformed, Fault(200, "{", "application/json")),
+FAULTS: Sequence[tuple[type[ArchiveError], Mapping[str, Any]]] = [
+    (RefusedByArchive, {"faults": {"": Fault(400, "Invalid query parameter: 'ZQ9XMARK'")}}),
+    (Forbidden, {"faults": {"": Fault(401, "Unauthorized")}}),
+    (ServerFault, {"faults": {"": Fault()}}),
+    (Malformed, {"faults": {"": Fault(200, LOGIN_PAGE, "text/html")}}),
+    (Malformed, {"faults": {"": Fault(200, "{", "application/json")}}),
 ]
 
 
 class OnLoopback(AdapterTests):
-    """A subclass gives its server and the adapter that speaks to it."""
+    """A subclass gives its server and the adapter that speaks to it.
 
-    def serve(self, **manners: Any) -> RestServer:
+    silent, faults  manners in which the server never answers, or answers so that an error is right
+    """
+
+    silent: Mapping[str, Any] = MappingProxyType({"hang": True})
+    faults: Sequence[tuple[type[ArchiveError], Mapping[str, Any]]] = FAULTS
+    server: Any
+
+    def serve(self, **manners: Any) -> Loopback:
         """The server, with some manners."""
         raise NotImplementedError
 
@@ -45,10 +54,11 @@ class OnLoopback(AdapterTests):
         return self._opened()
 
     def hanging(self) -> Any:
-        return self._opened(hang=True)
+        return self._opened(**self.silent)
 
     def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
-        return [(error, self._opened(faults={"": fault})) for error, fault in FAULTS]
+        faulty = [(error, self._opened(**manners)) for error, manners in self.faults]
+        return [(Unreachable, self._gone()), *faulty]
 
     def received(self) -> Sequence[str]:
         return [self.server.origin + target for target in self.server.requests]
@@ -57,6 +67,19 @@ class OnLoopback(AdapterTests):
     async def _opened(self, **manners: Any) -> AsyncIterator[Adapter]:
         async with self.serve(**manners) as self.server:
             yield self.adapter(self.server)
+
+    @asynccontextmanager
+    async def _gone(self) -> AsyncIterator[Adapter]:
+        """A server that was not started."""
+        yield self.adapter(self.serve(port=9))
+
+
+def records(held: Iterable[Holding]) -> Mapping[Level, list[dict[str, Any]]]:
+    """The studies and series of fixtures, each series with the UID of its study."""
+    series = [
+        {"StudyInstanceUID": h["study"]["StudyInstanceUID"], **row} for h in held for row in h["series"]
+    ]
+    return {Level.STUDY: [dict(h["study"]) for h in held], Level.SERIES: series}
 
 
 async def gone(server: RestServer) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from conforming import records
 from peers.postgres import PASSWORD, Postgres
-from test_dicomweb_conform import records
 
 from adapters.local.adapter import Local
 from broker.adapter import Adapter

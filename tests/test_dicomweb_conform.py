@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 from asking import web
+from conforming import OnLoopback, records
 from dicomweb_client import DICOMwebClient
 from peers.orthanc import Orthanc
 from peers.qido import QidoServer
@@ -17,68 +18,31 @@ from peers.qido import QidoServer
 from adapters.dicomweb.adapter import QIDO, DicomWeb, Paging
 from broker.adapter import Adapter
 from broker.conform import AdapterTests
-from broker.errors import (
-    ArchiveError,
-    Forbidden,
-    Limited,
-    Malformed,
-    RefusedByArchive,
-    ServerFault,
-    Unreachable,
-)
-from catalog.keywords import Level
-from fixtures.dicom import Holding, truth
+from broker.errors import Forbidden, Limited, Malformed, RefusedByArchive, ServerFault
+from fixtures.dicom import truth
 
 HELD = truth()["archives"]["b"]
 CAN = QIDO.without(["StudyDate"])  # one of the dates is written 1997.04.24, and no server finds that
 
 
-def records(held: Iterable[Holding]) -> Mapping[Level, list[dict[str, Any]]]:
-    """The studies and series of fixtures, each series with the UID of its study."""
-    series = [
-        {"StudyInstanceUID": h["study"]["StudyInstanceUID"], **row} for h in held for row in h["series"]
-    ]
-    return {Level.STUDY: [dict(h["study"]) for h in held], Level.SERIES: series}
-
-
-class ForQido(AdapterTests):
+class ForQido(OnLoopback):
     """Our own server, seven records a page."""
 
     records = records(HELD)
-    fault: Mapping[str, Any] = {}
+    manners: Mapping[str, Any] = {}
+    faults = (
+        (Forbidden, {"status": 401}),
+        (Limited, {"status": 429}),
+        (ServerFault, {"status": 500}),
+        (Malformed, {"html": True}),
+        (RefusedByArchive, {"redirect": "http://127.0.0.2/dicom-web/studies"}),
+    )
 
-    def adapter(self, url: str) -> DicomWeb:
-        return web(url, can=CAN, paging=Paging(size=7))
+    def serve(self, **manners: Any) -> QidoServer:
+        return QidoServer(HELD, **self.manners, **manners)
 
-    @asynccontextmanager
-    async def archive(self) -> AsyncIterator[Adapter]:
-        async with QidoServer(HELD, **self.fault) as self.server:
-            yield self.adapter(self.server.url)
-
-    def received(self) -> Sequence[str] | None:
-        return [self.server.url.removesuffix("/dicom-web") + target for target in self.server.requests]
-
-    def hanging(self) -> Any:
-        return self._in_trouble(hang=True)
-
-    def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
-        return [
-            (Unreachable, self._dead()),
-            (Forbidden, self._in_trouble(status=401)),
-            (Limited, self._in_trouble(status=429)),
-            (ServerFault, self._in_trouble(status=500)),
-            (Malformed, self._in_trouble(html=True)),
-            (RefusedByArchive, self._in_trouble(redirect="http://127.0.0.2/dicom-web/studies")),
-        ]
-
-    @asynccontextmanager
-    async def _in_trouble(self, **fault: Any) -> AsyncIterator[Adapter]:
-        async with QidoServer(HELD, **fault) as server:
-            yield self.adapter(server.url)
-
-    @asynccontextmanager
-    async def _dead(self) -> AsyncIterator[Adapter]:
-        yield self.adapter("http://127.0.0.1:9/dicom-web")
+    def adapter(self, server: QidoServer) -> DicomWeb:
+        return web(server.url, can=CAN, paging=Paging(size=7))
 
 
 class TestQido(ForQido):
@@ -88,26 +52,26 @@ class TestQido(ForQido):
 class TestLimitBeforeFilter(ForQido):
     """One that counts candidates before it filters (orthanc-dicomweb 1.20)."""
 
-    fault = MappingProxyType({"limit_before_filter": True})
+    manners = MappingProxyType({"limit_before_filter": True})
 
 
 class TestShortPages(ForQido):
     """One that gives fewer records in a page than it is asked for."""
 
-    fault = MappingProxyType({"page_cap": 3})
+    manners = MappingProxyType({"page_cap": 3})
 
 
 class TestSeriesByStudy(ForQido):
     """One that lists series only within a study."""
 
-    fault = MappingProxyType({"alone": 404})
+    manners = MappingProxyType({"alone": 404})
 
 
 class TestClient(ForQido):
     """Through the session of a dicomweb-client."""
 
-    def adapter(self, url: str) -> DicomWeb:
-        client = DICOMwebClient(url, session=requests.Session())
+    def adapter(self, server: QidoServer) -> DicomWeb:
+        client = DICOMwebClient(server.url, session=requests.Session())
         return DicomWeb.over("web", client, CAN, Paging(size=7))
 
 

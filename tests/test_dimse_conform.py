@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from conforming import records
 from peers.dcmqrscp import Dcmqrscp
 from peers.loopback import HOST
 from peers.orthanc import Orthanc
@@ -20,21 +21,12 @@ from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Forbidden, Limited, Malformed, TimedOut, Unreachable
 from broker.setup.limits import Limits
-from catalog.keywords import Level
-from fixtures.dicom import Holding, truth
+from fixtures.dicom import truth
 
 HELD = truth()["archives"]["b"]
 COUNTS = {"NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances"}
 LACKS = COUNTS | {"ModalitiesInStudy", "BodyPartExamined", "SeriesDescription"}
 CAN = STUDY_ROOT.without(["StudyDate"])  # one of the dates is written 1997.04.24, and no server finds that
-
-
-def records(held: Iterable[Holding]) -> Mapping[Level, list[dict[str, Any]]]:
-    """The studies and series of fixtures, each series with the UID of its study."""
-    series = [
-        {"StudyInstanceUID": h["study"]["StudyInstanceUID"], **row} for h in held for row in h["series"]
-    ]
-    return {Level.STUDY: [dict(h["study"]) for h in held], Level.SERIES: series}
 
 
 class _Real(AdapterTests):
