@@ -14,7 +14,7 @@ from benchmarks import machine
 from benchmarks.one import one
 from benchmarks.tables import Result
 
-NAMES = ("idc", "catalog", "fanout", "dimse", "xnat", "decode", "matching", "startup", "merge")
+NAMES = ("idc", "catalog", "fanout", "dimse", "get", "xnat", "decode", "matching", "startup", "merge")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -20,21 +20,20 @@ def study(number: int) -> str:
     return f"{ROOT}.{number}"
 
 
-def write(folder: Path, studies: int = 50, series: int = 2, instances: int = 3) -> list[Path]:
-    """So many studies with so many series of so many instances, the same bytes each time."""
+def write(folder: Path, studies: int = 50, series: int = 2, instances: int = 3, side: int = 64) -> list[Path]:
+    """So many studies with so many series of so many square images, the same bytes each time."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        _written(folder, s, r, i)
+        _written(folder, s, r, i, side)
         for s in range(1, studies + 1)
         for r in range(1, series + 1)
         for i in range(1, instances + 1)
     ]
 
 
-def _written(folder: Path, s: int, r: int, i: int) -> Path:
+def _written(folder: Path, s: int, r: int, i: int, side: int) -> Path:
     modality = list(CLASSES)[(s + r) % len(CLASSES)]
     rng = random.Random(s * 10_000 + r * 100 + i)
-    side = 64
     about = {
         "PatientID": f"GET-{s:03}", "PatientName": f"Get^Number{s}", "StudyInstanceUID": study(s),
         "StudyDate": f"2021{1 + s % 12:02}{1 + s % 28:02}", "StudyID": str(s),
