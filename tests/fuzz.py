@@ -182,7 +182,7 @@ def _pdu_seeds() -> tuple[bytes, ...]:
     from adapters.dimse import pdu
 
     sop = "1.2.840.10008.5.1.4.1.2.2.1"
-    pending = pdu._command(
+    pending = pdu.command(
         sop, 0x8020, ("00000120", 1), ("00000800", 1), ("00000900", 0xFF00)
     )  # C-FIND-RSP, PS3.7 9.3.2.2
     told = pdu.message(1, pending, _identifiers()[0], 16384)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
@@ -17,12 +20,18 @@ from pydicom.uid import UID
 from pynetdicom import dimse_messages
 from pynetdicom import pdu as theirs
 from pynetdicom import pdu_primitives as primitives
+from pynetdicom.dsutils import decode
 from pynetdicom.presentation import PresentationContext
 
 from adapters.dimse import pdu
-from adapters.dimse.elements import elements
+from adapters.dimse.elements import elements, packed, written
+from adapters.dimse.get import Coming
 from adapters.dimse.inbox import Inbox
+from adapters.dimse.line import Peer
+from adapters.dimse.offering import offered
 from adapters.dimse.rows import Decoder, identifier, shown
+from adapters.dimse.stored import Command, command, meta
+from adapters.shared.download import Budget, Files
 from broker.errors import ArchiveError, Malformed
 from broker.query import condition
 from catalog.keywords import Level, keyword
@@ -235,7 +244,7 @@ def test_requests_are_what_pynetdicom_reads() -> None:
 
 def response(status: int, data: bytes | None, number: int = 1, step: int = 16384) -> bytes:
     """A C-FIND-RSP as a server sends it."""
-    command = pdu._command(
+    command = pdu.command(
         "", 0x8020, ("00000120", number), ("00000800", 1 if data else pdu.NO_DATA), ("00000900", status)
     )
     return pdu.message(3, command, data, step)
@@ -288,3 +297,53 @@ def test_a_record_may_not_be_endless() -> None:
     with pytest.raises(ArchiveError) as caught:
         inbox.next()
     assert caught.value.reason == "too_large"
+
+
+def test_what_is_proposed_for_c_get_is_what_pynetdicom_reads() -> None:
+    sent = theirs.A_ASSOCIATE_RQ()
+    ct, mr = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
+    sent.decode(offered(Peer("here", 104, "THEM", "US"), [ct, mr]))
+    asked: Any = sent.to_primitive()
+    contexts = asked.presentation_context_definition_list
+    assert contexts[0].abstract_syntax == pdu.GET["study"]
+    assert [c.context_id for c in contexts] == list(range(1, 2 * len(contexts), 2))
+    assert {c.abstract_syntax for c in contexts[1:]} == {ct, mr}
+    assert all(len(c.transfer_syntax) == 1 for c in contexts)
+    roles = [u for u in asked.user_information if isinstance(u, primitives.SCP_SCU_RoleSelectionNegotiation)]
+    assert {(r.sop_class_uid, r.scu_role, r.scp_role) for r in roles} == {
+        (ct, False, True),
+        (mr, False, True),
+    }
+
+
+def test_the_commands_of_c_get_are_what_pynetdicom_reads_and_writes() -> None:
+    asked, said = decode(BytesIO(pdu.get_rq("study", 7)), True, True), pdu.store_rsp("1.2.3", "1.2.3.4", 9)
+    assert (asked.AffectedSOPClassUID, asked.CommandField, asked.MessageID) == (pdu.GET["study"], 0x0010, 7)
+    told = decode(BytesIO(said), True, True)
+    assert (told.CommandField, told.MessageIDBeingRespondedTo, told.Status) == (0x8001, 9, 0)
+    assert (told.AffectedSOPClassUID, told.AffectedSOPInstanceUID) == ("1.2.3", "1.2.3.4")
+    found = decode(BytesIO(pdu.get_identifier("1.2", "1.2.3", ["1.2.3.4", "1.2.3.5"])), True, True)
+    assert (found.QueryRetrieveLevel, list(found.SOPInstanceUID)) == ("IMAGE", ["1.2.3.4", "1.2.3.5"])
+    store = pdu.command("1.2.3", pdu.STORE_RQ, ("00000110", 5), ("00000800", 0), ("00001000", "1.2.3.4"))
+    assert command(store) == Command(pdu.STORE_RQ, 5, True, "1.2.3", "1.2.3.4", 0, 0)
+
+
+def test_the_file_meta_information_is_what_pydicom_reads(tmp_path: Path) -> None:
+    told = Command(pdu.STORE_RQ, 5, True, "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", 0, 0)
+    place = tmp_path / "one.dcm"
+    place.write_bytes(meta(told, pdu.IMPLICIT) + written(packed("00100020"), b"ID"))
+    read = dcmread(place)
+    assert read.PatientID == "ID"
+    names = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
+    assert [read.file_meta[n].value for n in names] == [told.sop, told.instance, pdu.IMPLICIT]
+    assert read.file_meta.FileMetaInformationGroupLength == len(meta(told, pdu.IMPLICIT)) - 144
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 3), st.binary(max_size=60))
+def test_any_fragments_of_c_get_end_in_an_error_of_ours(raw: bytes, control: int, more: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name, contextlib.suppress(ArchiveError):
+        coming = Coming(Files(Path(name)), Budget(1000, 500, 60))
+        with contextlib.closing(coming):
+            for part, sign in ((raw, control), (more, 2), (raw, 3), (more, 0)):
+                coming.take(part, sign, pdu.IMPLICIT)

@@ -29,6 +29,7 @@ from catalog.capability import Can, Kind, Promises, Proof
 from catalog.keywords import OURS, Level, keyword
 
 if TYPE_CHECKING:
+    from adapters.dimse.get import Getters
     from broker.probing.finding import Probed
 
 _TEXT = frozenset({Kind.SINGLE, Kind.WILDCARD})
@@ -91,6 +92,7 @@ class Dimse:
         self._known = levels.Known(relational)
         self.negotiated: Negotiated | None = None
         self._pool: Pool | None = None
+        self._getters: Getters | None = None
         self._learned = False
 
     @classmethod
@@ -142,10 +144,12 @@ class Dimse:
         return await listed(self._open(), self._peer.limits.records, wanted)
 
     async def fetch(self, wanted: Wanted, folder: Path) -> AsyncIterator[Received]:
-        """By C-GET, over an association of its own. Raises ArchiveError."""
-        from adapters.dimse.get import retrieved
+        """By C-GET, over associations that are used again. Raises ArchiveError."""
+        from adapters.dimse.get import Getters
 
-        async with aclosing(retrieved(self._peer, wanted, folder)) as parts:
+        if self._getters is None or self._getters.loop is not asyncio.get_running_loop():
+            self._getters = Getters(self._peer)
+        async with aclosing(self._getters.retrieved(wanted, folder)) as parts:
             async for part in parts:
                 yield part
 
@@ -177,6 +181,9 @@ class Dimse:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
+        getters, self._getters = self._getters, None
+        if getters is not None:
+            await getters.close()
 
     async def _negotiate(self) -> None:
         """Notes what the archive agrees to. Once: the association is then used for the first question."""

@@ -1,47 +1,31 @@
 """C-GET as an SCU (PS3.4 C.4.3): the archive stores the instances over the association that asks for them.
 
-pynetdicom does it, in a thread of its own for each series: its blocking calls are woken when nobody waits
-any more. What comes is counted as it is received, and written as it came, without being decoded.
+What comes is counted as it is received, and written as it came, without being decoded.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import suppress
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from adapters.dimse.link import Peer
+from adapters.dimse import pdu
+from adapters.dimse.inbox import ended, fragments
+from adapters.dimse.line import Line, Peer, connected
+from adapters.dimse.offering import agreed, classes_of, offered
 from adapters.dimse.pool import Pool
 from adapters.dimse.rows import Decoder, of_instances
+from adapters.dimse.stored import Command, command, meta
 from adapters.shared.download import Budget, Files
 from broker.adapter import Received, Wanted
-from broker.errors import (
-    ArchiveError,
-    Forbidden,
-    Limited,
-    RefusedByArchive,
-    ServerFault,
-    TimedOut,
-    TooMuch,
-    Unreachable,
-)
+from broker.errors import Malformed, ServerFault, TooMuch, Unreachable
 from broker.meaning import values
 
 FIELDS = ("SOPInstanceUID", "SOPClassUID")
-CONTEXTS = 128  # of one association (PS3.8 9.3.2.2: odd numbers of one byte)
-ROLES = {"study": "1.2.840.10008.5.1.4.1.2.2.3", "patient": "1.2.840.10008.5.1.4.1.2.1.3"}
-LARGEST = 128 * 1024  # bytes of a PDU, as we announce it
-BYE = 2.0  # seconds that an abandoned thread may take to end
-
-_IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-# most first: an archive that holds an instance compressed sends it so where it may (PS3.4 C.4.3)
-_COMPRESSED = [f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 80, 81, 70, 57, 50, 51, 201, 202, 203, 100, 102)]
-_COMPRESSED += ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"]
-SUCCESS, PENDING, REFUSED = 0x0000, (0xFF00, 0xFF01), 0xA702
+LONGEST = 64 * 1024  # bytes of a command set
 
 
 async def listed(pool: Pool, most: int, wanted: Wanted) -> dict[str, str]:
@@ -57,215 +41,177 @@ async def listed(pool: Pool, most: int, wanted: Wanted) -> dict[str, str]:
     return found
 
 
-async def retrieved(peer: Peer, wanted: Wanted, folder: Path) -> AsyncGenerator[Received, None]:
-    """What is missing, as files. Raises ArchiveError."""
-    came: asyncio.Queue[Received | ArchiveError | None] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
+class Getters:
+    """Associations for C-GET within one event loop: each used again for series of SOP classes that it has."""
 
-    def tell(what: Received | ArchiveError | None) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(came.put_nowait, what)
+    def __init__(self, peer: Peer) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._peer = peer
+        self._idle: list[Getter] = []
 
-    get = _Get(peer, wanted, Files(folder), tell)
-    thread = threading.Thread(target=get.run, name="c-get", daemon=True)
-    thread.start()
-    try:
-        while (found := await came.get()) is not None:
-            if isinstance(found, ArchiveError):
-                raise found
-            yield found
-    finally:
-        get.stop()
-        await asyncio.shield(asyncio.to_thread(thread.join, BYE))
+    async def retrieved(self, wanted: Wanted, folder: Path) -> AsyncGenerator[Received, None]:
+        """What is missing of a series, as files. Raises ArchiveError.
 
+        An association that ended while it lay idle is replaced, once.
+        """
+        limits = self._peer.limits
+        files, budget = Files(folder), Budget(wanted.most, limits.instance, limits.idle)
+        asked = pdu.get_identifier(wanted.study, wanted.series, wanted.missing if wanted.few else ())
+        for last in (False, True):
+            async with self._lent(classes_of(wanted), new=last) as one:
+                old, told = one.used, False
+                try:
+                    async with aclosing(one.got(asked, files, budget)) as places:
+                        async for place in places:
+                            told = True
+                            yield Received(place)
+                except Unreachable:
+                    if told or not old or last:
+                        raise
+                else:
+                    return
 
-class _Get:
-    """One C-GET in its thread. `tell` is given every instance, then the error or None."""
+    async def close(self) -> None:
+        """Release what is idle."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(one.release() for one in idle))
 
-    def __init__(
-        self, peer: Peer, wanted: Wanted, files: Files, tell: Callable[[Received | ArchiveError | None], None]
-    ) -> None:
-        self._peer, self._wanted, self._files, self._tell = peer, wanted, files, tell
-        self._budget = Budget(wanted.most, peer.limits.instance, peer.limits.idle)
-        self._unfinished = 0  # bytes since the last whole instance
-        self._association: Any = None
-        self._stopped = False
-        self._error: ArchiveError | None = None
-
-    def run(self) -> None:
-        """The whole of it, in the thread."""
+    @asynccontextmanager
+    async def _lent(self, classes: Sequence[str], *, new: bool) -> AsyncIterator[Getter]:
+        """An association for one series, aborted unless that ends well."""
+        fitting = (o for o in self._idle if not new and o.alive and o.classes.issuperset(classes))
+        one = next(fitting, None)
+        if one is None:
+            one = await Getter.opened(self._peer, classes)
+        else:
+            self._idle.remove(one)
         try:
-            self._ask()
-            self._tell(self._error)
-        except ArchiveError as error:
-            self._tell(self._error or error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits to be told
-            told = ServerFault(f"its C-GET ended in {type(error).__name__}", "dimse_get")
-            told.__cause__ = error
-            self._tell(self._error or told)
+            yield one
+        except BaseException:
+            one.abort()
+            raise
+        if one.done and one.alive:
+            self._idle.append(one)
+        else:
+            one.abort()
 
-    def stop(self) -> None:
-        """Wake the thread, and abort the association. From any thread; more than once does no harm."""
-        self._stopped = True
-        association = self._association
-        if association is not None and association.is_alive():
-            # without this a waiting call would only end with its own timeout
-            association.dimse.msg_queue.put((None, None))
-            if association.dul.socket is not None:
-                association.dul.socket.close()
 
-    def _ask(self) -> None:
-        from pydicom.dataset import Dataset
+class Getter(Line):
+    """One association for C-GET. One question at a time; `done`: the last one was answered whole."""
 
-        association = self._associated()
+    def __init__(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(peer, reader, writer)
+        self.classes: frozenset[str] = frozenset()
+        self.used = self.done = False
+        self._syntaxes: dict[int, str] = {}
+        self._largest, self._number = pdu.SMALLEST, 0
+
+    @classmethod
+    async def opened(cls, peer: Peer, classes: Sequence[str]) -> Getter:
+        """A new association that takes instances of these SOP classes. Raises ArchiveError."""
+        made = cls(peer, *await connected(peer))
         try:
-            query = Dataset()
-            query.QueryRetrieveLevel = "IMAGE" if self._wanted.few else "SERIES"
-            query.StudyInstanceUID = self._wanted.study
-            query.SeriesInstanceUID = self._wanted.series
-            if self._wanted.few:
-                query.SOPInstanceUID = self._wanted.missing
-            last = None
-            for status, _ in association.send_c_get(query, ROLES[self._peer.root]):
-                last = status
-                if status.get("Status") not in PENDING:
-                    break
-            self._ended(last)
-        finally:
-            if association.is_established and not self._stopped:
-                association.release()
-            else:
-                association.abort()
-
-    def _ended(self, status: Any) -> None:
-        """Raises ArchiveError unless it ended well (PS3.4 table C.4-3)."""
-        code = None if status is None else status.get("Status")
-        if code is None:
-            raise Unreachable("it broke off, or fell silent, before all had come", "dimse_closed")
-        if code == SUCCESS:
-            return
-        failed = status.get("NumberOfFailedSuboperations", 0)
-        if code == 0xB000:
-            raise ServerFault(f"it could not send {failed} of the instances", "dimse_B000")
-        raise ServerFault(f"it ended C-GET with the status {code:04X}", f"dimse_{code:04X}")
-
-    def _associated(self) -> Any:
-        from pynetdicom import AE, build_role, evt
-
-        ae, limits = AE(self._peer.calling), self._peer.limits
-        ae.connection_timeout = ae.acse_timeout = limits.connect
-        ae.dimse_timeout = ae.network_timeout = max(limits.first_byte, limits.idle)
-        ae.maximum_pdu_size = LARGEST
-        contexts = _contexts(ROLES[self._peer.root], self._wanted)
-        made = ae.associate(
-            self._peer.host,
-            self._peer.port,
-            contexts,
-            ae_title=self._peer.called,
-            ext_neg=[
-                build_role(sop, scp_role=True) for sop in _once(c.abstract_syntax for c in contexts[1:])
-            ],
-            tls_args=(self._peer.tls, self._peer.host) if self._peer.tls else None,
-            evt_handlers=[
-                (evt.EVT_CONN_OPEN, self._guarded),
-                (evt.EVT_DATA_RECV, self._counted),
-                (evt.EVT_C_STORE, self._stored),
-            ],
-        )
-        self._association = made
-        if made.is_rejected:
-            raise _rejection(made)
-        if self._stopped or not made.is_established:
+            request = offered(peer, classes)
+            made._syntaxes, made._largest = agreed(await made.negotiate(request))
+            made.classes = frozenset(classes)
+        except BaseException:
             made.abort()
-            raise Unreachable("no association could be opened for C-GET")
-        if not any(c.abstract_syntax == ROLES[self._peer.root] for c in made.accepted_contexts):
-            made.release()
-            raise RefusedByArchive("it does not offer C-GET", "not_supported")
+            raise
         return made
 
-    def _guarded(self, event: Any) -> None:
-        """pynetdicom reads a PDU whole, whatever length it announces; here no more than we allow."""
-        holder = event.assoc.dul.socket
-        plain = holder.recv
-
-        def recv(count: int) -> Any:
-            if count > LARGEST:
-                self._error = self._error or TooMuch(f"it announces a PDU of {count:,} bytes", "dimse_pdu")
-                raise OSError("a PDU that is too large")
-            _at_once(holder)  # the system forgets it with everything that is sent
-            return plain(count)
-
-        holder.recv = recv
-
-    def _counted(self, event: Any) -> None:
-        """Bytes as they are received, before an instance is whole: an endless one is left."""
-        self._unfinished += len(event.data)
+    async def got(self, asked: bytes, files: Files, budget: Budget) -> AsyncGenerator[Path, None]:
+        """The instances that answer an identifier, as they come. Raises ArchiveError."""
+        self._number = self._number % 0xFFFF + 1
+        request = pdu.get_rq(self._peer.root, self._number)
+        self._writer.write(pdu.message(1, request, asked, self._largest))
+        self.done = False
+        coming = Coming(files, budget)
         try:
-            self._budget.take(len(event.data), self._unfinished)
-        except (TooMuch, TimedOut) as error:
-            self._error = self._error or error
-            self.stop()
+            while not self.done:
+                for context, control, part in fragments(await self._pdu(first=not self.used)):
+                    whole = coming.take(part, control, self._syntaxes.get(context, ""))
+                    if whole is None:
+                        continue
+                    self.used = True
+                    if whole.field == pdu.STORE_RQ:
+                        said = pdu.store_rsp(whole.sop, whole.instance, whole.number)
+                        self._writer.write(pdu.message(context, said, None, self._largest))
+                        yield coming.place
+                    else:
+                        self._ended(whole)
+        finally:
+            coming.close()
 
-    def _stored(self, event: Any) -> int:
-        """An instance came: written as it is, with its file meta information (PS3.10 7.1)."""
-        if self._stopped:
-            return REFUSED
-        place = self._files.next()
-        place.write_bytes(event.encoded_dataset())
-        self._unfinished = 0
-        self._tell(Received(place))
-        return SUCCESS
+    async def _pdu(self, *, first: bool) -> bytes:
+        """The next P-DATA-TF. Raises ArchiveError."""
+        limits = self._peer.limits
+        self._since = time.monotonic()
+        while (found := self._inbox.pdu()) is None:
+            await self.more(limits.first_byte if first else limits.idle)
+        kind, raw = found
+        if kind != pdu.DATA:
+            raise ended(kind)
+        return raw
 
-
-def _contexts(get: str, wanted: Wanted) -> list[Any]:
-    """What is proposed: C-GET, and for each SOP class each transfer syntax by itself, the usual ones first.
-
-    An acceptor picks one transfer syntax of a context, and then sends no instance in another.
-    """
-    from pynetdicom import build_context
-
-    classes = _once(sop for uid, sop in (wanted.listed or {}).items() if uid not in wanted.here and sop)
-    classes = list(classes)[:60] if classes and all((wanted.listed or {}).values()) else _usual()
-    room = (CONTEXTS - 1) // len(classes)
-    made = [build_context(get, [_IMPLICIT])]
-    for sop in classes:
-        if room < 3:
-            made += [build_context(sop, [_EXPLICIT, _IMPLICIT]), build_context(sop, _COMPRESSED)][:room]
-        else:
-            each = [_EXPLICIT, _IMPLICIT, *_COMPRESSED]
-            groups = [[s] for s in each[: room - 1]] + ([each[room - 1 :]] if each[room - 1 :] else [])
-            made += [build_context(sop, group) for group in groups]
-    return made
-
-
-def _usual() -> list[str]:
-    """The SOP classes to propose where the archive does not tell them: those of images first."""
-    from pynetdicom import StoragePresentationContexts
-
-    known = [str(c.abstract_syntax) for c in StoragePresentationContexts]
-    first = [
-        f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("2", "2.1", "4", "4.1", "1", "1.1", "128", "20", "7", "66.4")
-    ]
-    return list(_once([*first, *known]))[:63]
+    def _ended(self, told: Command) -> None:
+        """Raises ArchiveError where it ended otherwise than well (PS3.4 table C.4-3)."""
+        if told.field != pdu.GET_RQ | pdu.RSP or told.number != self._number:
+            raise Malformed("it answers another question than was asked", "bad_protocol")
+        if told.status in pdu.PENDING:
+            return
+        if told.status == 0xB000:
+            raise ServerFault(f"it could not send {told.failed} of the instances", "dimse_B000")
+        if told.status != 0:
+            reason = f"dimse_{told.status:04X}"
+            raise ServerFault(f"it ended C-GET with the status {told.status:04X}", reason)
+        self.done = True
 
 
-def _once(found: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(found))
+class Coming:
+    """Fragments (PS3.8 9.3.5) into command sets, and into files where a data set follows."""
 
+    def __init__(self, files: Files, budget: Budget) -> None:
+        self.place = Path()
+        self._files, self._budget = files, budget
+        self._parts: list[bytes] = []
+        self._told: Command | None = None
+        self._stream: IO[bytes] | None = None
+        self._size = 0
 
-def _at_once(holder: Any) -> None:
-    """Send at once, and acknowledge at once (Linux): otherwise each message waits for the other, 40 ms."""
-    with suppress(OSError, AttributeError):  # it has just been closed
-        holder.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if _QUICK is not None:
-            holder.socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
+    def take(self, part: bytes, control: int, syntax: str) -> Command | None:
+        """The command that is whole with it, and all that belongs to it. Raises ArchiveError."""
+        self._size += len(part)
+        self._budget.take(len(part), self._size)
+        if control & 1:
+            return self._of_command(part, syntax, last=bool(control & 2))
+        if self._told is None:
+            raise Malformed("a data set comes without a command", "bad_protocol")
+        if self._stream is not None:
+            self._stream.write(part)
+        return self._ready() if control & 2 else None
 
+    def close(self) -> None:
+        """No more comes."""
+        if self._stream is not None:
+            self._stream.close()
 
-_QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)
+    def _of_command(self, part: bytes, syntax: str, *, last: bool) -> Command | None:
+        if self._told is not None or self._size > LONGEST:
+            raise Malformed("commands and data sets come in a wrong order", "bad_protocol")
+        self._parts.append(part)
+        if not last:
+            return None
+        self._told, self._parts = command(b"".join(self._parts)), []
+        if self._told.field == pdu.STORE_RQ:
+            if not (syntax and self._told.has_data):
+                raise Malformed("it stores without what was agreed on", "bad_protocol")
+            self.place = self._files.next()
+            self._stream = self.place.open("xb")
+            self._stream.write(meta(self._told, syntax))
+        return None if self._told.has_data else self._ready()
 
-
-def _rejection(association: Any) -> ArchiveError:
-    primitive = association.acceptor.primitive
-    if primitive is not None and primitive.result == 2:
-        return Limited("it takes no more associations for now", reason="dimse_reject")
-    return Forbidden("it rejects the association: its AE title, or ours, is not known there", "dimse_reject")
+    def _ready(self) -> Command | None:
+        told, self._told, self._size = self._told, None, 0
+        self.close()
+        self._stream = None
+        return told

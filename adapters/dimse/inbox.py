@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from adapters.dimse.pdu import ABORT, DATA, MAX_PDU, MAX_REPLY, RELEASE_RQ, Reply, reply
 from broker.errors import ArchiveError, Malformed, TooMuch, Unreachable
 
@@ -51,7 +53,7 @@ class Inbox:
         while (found := self.pdu()) is not None:
             kind, pdu = found
             if kind != DATA:
-                raise _ended(kind)
+                raise ended(kind)
             done = self._data(pdu)
             if done is not None:
                 return done
@@ -59,16 +61,11 @@ class Inbox:
 
     def _data(self, pdu: bytes) -> tuple[Reply, bytes | None] | None:
         """One P-DATA-TF; it rarely holds more than one fragment, and never the end of two responses."""
-        at, done = 6, None
-        while at < len(pdu):
-            if done is not None or at + 6 > len(pdu):
-                raise Malformed("a P-DATA-TF holds too much or too little", "bad_protocol")
-            length, control = int.from_bytes(pdu[at : at + 4], "big"), pdu[at + 5]
-            end = at + 4 + length
-            if length < 2 or end > len(pdu):
-                raise Malformed("a fragment has an impossible length", "bad_protocol")
-            done = self._fragment(pdu[at + 6 : end], control)
-            at = end
+        done = None
+        for _, control, part in fragments(pdu):
+            if done is not None:
+                raise Malformed("a P-DATA-TF holds too much", "bad_protocol")
+            done = self._fragment(part, control)
         return done
 
     def _fragment(self, part: bytes, control: int) -> tuple[Reply, bytes | None] | None:
@@ -105,7 +102,20 @@ class Inbox:
         return known
 
 
-def _ended(kind: int) -> ArchiveError:
+def fragments(pdu: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Context, message control header and bytes of every fragment of a P-DATA-TF. Raises Malformed."""
+    at = 6
+    while at < len(pdu):
+        length = int.from_bytes(pdu[at : at + 4], "big")
+        end = at + 4 + length
+        if length < 2 or end > len(pdu):
+            raise Malformed("a fragment has an impossible length", "bad_protocol")
+        yield pdu[at + 4], pdu[at + 5], pdu[at + 6 : end]
+        at = end
+
+
+def ended(kind: int) -> ArchiveError:
+    """What a PDU that holds no data means in the middle of a question."""
     if kind == ABORT:
         return Unreachable("it aborted the association", "dimse_abort")
     if kind == RELEASE_RQ:

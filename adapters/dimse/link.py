@@ -1,32 +1,18 @@
-"""Associations over asyncio: no thread is ever inside one, so cancelling and closing take effect at once.
-
-asyncio sets TCP_NODELAY on its sockets; without it every request waits 40 ms for an acknowledgement.
-"""
+"""Associations that are asked: C-ECHO and C-FIND."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import ssl
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 
 from adapters.dimse import pdu
-from adapters.dimse.inbox import Inbox
-from broker.errors import (
-    ArchiveError,
-    Forbidden,
-    Malformed,
-    RefusedByArchive,
-    ServerFault,
-    TimedOut,
-    Unreachable,
-)
-from broker.setup.limits import Limits
+from adapters.dimse.line import Line, Peer, connected
+from broker.errors import ArchiveError, Forbidden, Malformed, RefusedByArchive, ServerFault
 
-CHUNK = 64 * 1024
+__all__ = ["Association", "Peer"]
+
 FIRST, MOMENT, BATCH = (
     0.005,
     0.05,
@@ -35,36 +21,15 @@ FIRST, MOMENT, BATCH = (
 PENDING, KEYS_IGNORED, SUCCESS = 0xFF00, 0xFF01, 0x0000
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """One archive's address, names and patience.
-
-    calling, called  AE titles
-    root             `study` or `patient`
-    limits           its patience: `connect` until a connection, and again until an association, is there;
-                     `first_byte` until the first complete response, `idle` until the next one
-    """
-
-    host: str
-    port: int
-    called: str = "ANY-SCP"
-    calling: str = "IMAGING_BROKER"
-    root: str = "study"
-    tls: ssl.SSLContext | None = None
-    limits: Limits = field(default_factory=Limits)
-
-
-class Association:
-    """One association. One question at a time; closed at once by `abort`, in good order by `release`."""
+class Association(Line):
+    """One association for C-ECHO and C-FIND. One question at a time."""
 
     def __init__(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(peer, reader, writer)
         self.negotiated = pdu.Negotiated({})
         self.used = False
         self.ignored_keys = False
-        self._peer, self._reader, self._writer = peer, reader, writer
-        self._inbox = Inbox(min(pdu.MAX_REPLY, peer.limits.bytes))
         self._number = 0
-        self._since = time.monotonic()
 
     @classmethod
     async def opened(cls, peer: Peer) -> Association:
@@ -78,11 +43,6 @@ class Association:
             raise
         return made
 
-    @property
-    def alive(self) -> bool:
-        """Whether another question can be asked, as far as can be seen from here."""
-        return self._inbox.empty and not (self._writer.is_closing() or self._reader.at_eof())
-
     async def echo(self) -> None:
         """One C-ECHO (PS3.4 A.4). Raises ArchiveError."""
         context = self.negotiated.contexts.get(pdu.VERIFICATION)
@@ -92,7 +52,7 @@ class Association:
         self._since = time.monotonic()
         found = None
         while found is None:
-            await self._more(self._peer.limits.first_byte)
+            await self.more(self._peer.limits.first_byte)
             found = self._inbox.next()
         if self._checked(found[0], pdu.ECHO_RQ, number).status != SUCCESS:
             raise _failure(found[0])
@@ -116,41 +76,15 @@ class Association:
 
     def abort(self, number: int | None = None) -> None:
         """Close it now; a question under way is cancelled first (C-CANCEL), for servers that listen."""
-        if not self._writer.is_closing():
-            context = self.negotiated.contexts.get(pdu.FIND[self._peer.root])
+        context = self.negotiated.contexts.get(pdu.FIND[self._peer.root])
+        if number is not None and context is not None and not self._writer.is_closing():
             with contextlib.suppress(OSError, RuntimeError):
-                if number is not None and context is not None:
-                    self._writer.write(
-                        pdu.message(context, pdu.cancel_rq(number), None, self.negotiated.largest)
-                    )
-                self._writer.write(pdu.ABORTED)
-        self._writer.transport.abort()
-
-    async def release(self, seconds: float = 0.2) -> None:
-        """Close it in good order (A-RELEASE), or without it where the other side takes too long."""
-        try:
-            async with asyncio.timeout(seconds):
-                self._writer.write(pdu.RELEASE)
-                while (found := self._inbox.pdu()) is None or found[0] == pdu.DATA:
-                    await self._read()
-        except (ArchiveError, OSError, TimeoutError):
-            pass  # it is closed in any case, and nothing was to come
-        finally:
-            self._writer.transport.abort()
+                self._writer.write(pdu.message(context, pdu.cancel_rq(number), None, self.negotiated.largest))
+        super().abort()
 
     async def _associate(self) -> None:
-        self._writer.write(pdu.associate(self._peer.calling, self._peer.called, self._peer.root))
-        self._since = time.monotonic()
-        while (found := self._inbox.pdu()) is None:
-            await self._more(self._peer.limits.connect)
-        kind, raw = found
-        if kind == pdu.RJ:
-            raise pdu.rejection(raw)
-        if kind == pdu.ABORT:
-            raise Unreachable("it aborted the association before it was open", "dimse_abort")
-        if kind != pdu.AC:
-            raise Malformed("it does not speak DICOM's upper layer", "bad_protocol")
-        self.negotiated = pdu.accepted(raw, self._peer.root)
+        request = pdu.associate(self._peer.calling, self._peer.called, self._peer.root)
+        self.negotiated = pdu.accepted(await self.negotiate(request), self._peer.root)
 
     def _send(self, context: int, command: pdu.Command, data: bytes | None) -> int:
         self._number = self._number % 0xFFFF + 1
@@ -169,7 +103,7 @@ class Association:
             try:
                 last = self._taken(number, batch)
                 if last is None and len(batch) < BATCH and not (batch and time.monotonic() >= flush):
-                    await self._more(patience, flush if batch else None)
+                    await self.more(patience, flush if batch else None)
                     continue
             except ArchiveError:
                 if batch:
@@ -202,67 +136,6 @@ class Association:
         if answer.field != field | pdu.RSP or answer.message != number:
             raise Malformed("it answers another question than was asked", "bad_protocol")
         return answer
-
-    async def _more(self, patience: float, until: float | None = None) -> None:
-        """Reads once; returns without anything at the moment `until`. Raises TimedOut, Unreachable.
-
-        Patience is for a whole response: bytes that trickle do not renew it.
-        """
-        now = time.monotonic()
-        end = self._since + patience
-        left = (end if until is None else min(end, until)) - now
-        try:
-            async with asyncio.timeout(max(left, 0)):
-                await self._read()
-        except TimeoutError as error:
-            if time.monotonic() >= end:
-                raise TimedOut("it fell silent") from error
-
-    async def _read(self) -> None:
-        _at_once(self._writer)
-        try:
-            raw = await self._reader.read(CHUNK)
-        except (OSError, ssl.SSLError) as error:
-            raise Unreachable("the connection broke in the middle", "dimse_closed") from error
-        if not raw:
-            raise Unreachable("it closed the connection in the middle", "dimse_closed")
-        self._inbox.feed(raw)
-
-
-def _at_once(writer: asyncio.StreamWriter) -> None:
-    """Acknowledge what comes at once, where the system can (Linux).
-
-    Servers that send a command and its record apart, and have no TCP_NODELAY, would wait 40 ms in between.
-    The system forgets it with everything that is sent or comes.
-    """
-    connection = writer.get_extra_info("socket")
-    if _QUICK is not None and connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
-
-
-_QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)
-
-
-async def connected(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection on which nothing was said yet. Raises Unreachable and TimedOut."""
-    name = peer.host if peer.tls else None
-    try:
-        async with asyncio.timeout(peer.limits.connect):
-            return await asyncio.open_connection(
-                peer.host, peer.port, ssl=peer.tls, server_hostname=name, limit=4 * CHUNK
-            )
-    except TimeoutError as error:
-        raise TimedOut("no connection in time", "timeout_connect") from error
-    except ssl.SSLError as error:
-        raise Unreachable("its TLS certificate or protocol is not acceptable", "tls") from error
-    except OSError as error:
-        raise _unreachable(error) from error
-
-
-def _unreachable(error: OSError) -> Unreachable:
-    if isinstance(error, socket.gaierror):
-        return Unreachable("its host name does not exist", "dns")
-    return Unreachable("it refuses connections")
 
 
 def _failure(answer: pdu.Reply) -> ArchiveError:

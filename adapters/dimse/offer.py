@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from adapters.dimse import pdu
 from adapters.dimse.inbox import Inbox
-from adapters.dimse.link import CHUNK, Peer, connected
+from adapters.dimse.line import CHUNK, Peer, connected
 from broker.errors import Malformed, TimedOut, Unreachable
 
 _QR = "1.2.840.10008.5.1.4.1.2"
@@ -64,19 +64,11 @@ async def offer(peer: Peer) -> Offer:
 
 def proposal(calling: str, called: str) -> bytes:
     """An A-ASSOCIATE-RQ (PS3.8 9.3.2) for every service, with extended negotiation of every C-FIND."""
-    names = [title.encode("ascii").ljust(16) for title in (called, calling)]
-    syntax = pdu.item(0x40, pdu.IMPLICIT.encode())
-    contexts = [
-        pdu.item(0x20, bytes([2 * n + 1, 0, 0, 0]) + pdu.item(0x30, sop.encode()) + syntax)
-        for n, sop in enumerate(SERVICES)
-    ]
-    about = pdu.item(0x51, struct.pack(">I", pdu.MAX_PDU)) + pdu.item(0x52, pdu.OURS.encode())
-    about += pdu.item(0x55, b"IMAGING_BROKER")
-    for sop in map(str.encode, pdu.FIND.values()):
-        about += pdu.item(0x56, struct.pack(">H", len(sop)) + sop + b"\x01\x01\x01\x01")
-    items = [pdu.item(0x10, pdu.APPLICATION.encode()), *contexts, pdu.item(0x50, about)]
-    body = struct.pack(">HH16s16s32x", 1, 0, *names) + b"".join(items)
-    return struct.pack(">BBI", 1, 0, len(body)) + body
+    extended = b"".join(
+        pdu.item(0x56, struct.pack(">H", len(sop)) + sop + b"\x01\x01\x01\x01")
+        for sop in map(str.encode, pdu.FIND.values())
+    )
+    return pdu.proposal(calling, called, [(sop, [pdu.IMPLICIT]) for sop in SERVICES], extended)
 
 
 def read(answer: bytes) -> Offer:

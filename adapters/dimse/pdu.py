@@ -7,7 +7,7 @@ cannot be woken, and takes a third of a second to load.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from adapters.dimse.elements import elements, packed, written
@@ -15,9 +15,11 @@ from broker.errors import ArchiveError, Forbidden, Limited, Malformed, RefusedBy
 
 VERIFICATION = "1.2.840.10008.1.1"
 FIND = {"patient": "1.2.840.10008.5.1.4.1.2.1.1", "study": "1.2.840.10008.5.1.4.1.2.2.1"}
+GET = {"patient": "1.2.840.10008.5.1.4.1.2.1.3", "study": "1.2.840.10008.5.1.4.1.2.2.3"}
 IMPLICIT = "1.2.840.10008.1.2"
 APPLICATION = "1.2.840.10008.3.1.1.1"
 OURS = "2.25.240279031398831207774637567973042131502.1"  # implementation class UID
+NAME = b"IMAGING_BROKER"  # implementation version name
 
 AC, RJ, DATA, RELEASE_RQ, RELEASE_RP, ABORT = 2, 3, 4, 5, 6, 7
 RELEASE = bytes([RELEASE_RQ, 0, 0, 0, 0, 4, 0, 0, 0, 0])
@@ -28,8 +30,9 @@ MAX_PDU = 65536  # what we tell others to send at most
 MAX_REPLY = 1024 * 1024  # bytes of one record
 SMALLEST, LARGEST = 1024, 65536  # bounds of what we send in one PDU, whatever the other side says
 
-FIND_RQ, ECHO_RQ, CANCEL_RQ, RSP = 0x0020, 0x0030, 0x0FFF, 0x8000
+STORE_RQ, GET_RQ, FIND_RQ, ECHO_RQ, CANCEL_RQ, RSP = 0x0001, 0x0010, 0x0020, 0x0030, 0x0FFF, 0x8000
 NO_DATA = 0x0101
+PENDING = (0xFF00, 0xFF01)
 
 Command = Callable[[int], bytes]
 """The command set of a request, by its message number."""
@@ -65,16 +68,27 @@ class Reply:
 
 
 def associate(calling: str, called: str, root: str) -> bytes:
-    """An A-ASSOCIATE-RQ (PS3.8 9.3.2) for C-ECHO and C-FIND, with relational queries (PS3.4 C.5.2.1)."""
-    names = [title.encode("ascii").ljust(16) for title in (called, calling)]
-    contexts = [
-        item(0x20, bytes([number, 0, 0, 0]) + item(0x30, sop.encode()) + item(0x40, IMPLICIT.encode()))
-        for number, sop in ((1, VERIFICATION), (3, FIND[root]))
-    ]
+    """An A-ASSOCIATE-RQ for C-ECHO and C-FIND, with relational queries (PS3.4 C.5.2.1)."""
     find = FIND[root].encode()
-    about = item(0x51, struct.pack(">I", MAX_PDU)) + item(0x52, OURS.encode()) + item(0x55, b"IMAGING_BROKER")
-    about += item(0x56, struct.pack(">H", len(find)) + find + b"\x01\x01")
-    items = [item(0x10, APPLICATION.encode()), *contexts, item(0x50, about)]
+    relational = item(0x56, struct.pack(">H", len(find)) + find + b"\x01\x01")
+    return proposal(calling, called, [(VERIFICATION, [IMPLICIT]), (FIND[root], [IMPLICIT])], relational)
+
+
+def proposal(
+    calling: str, called: str, contexts: Iterable[tuple[str, Iterable[str]]], more: bytes = b""
+) -> bytes:
+    """An A-ASSOCIATE-RQ (PS3.8 9.3.2).
+
+    contexts  SOP classes with their transfer syntaxes; they are numbered 1, 3, 5 ...
+    more      further items of the user information (PS3.7 annex D.3.3)
+    """
+    names = [title.encode("ascii").ljust(16) for title in (called, calling)]
+    offered = []
+    for number, (sop, syntaxes) in enumerate(contexts):
+        each = b"".join(item(0x40, syntax.encode()) for syntax in syntaxes)
+        offered.append(item(0x20, bytes([2 * number + 1, 0, 0, 0]) + item(0x30, sop.encode()) + each))
+    about = item(0x51, struct.pack(">I", MAX_PDU)) + item(0x52, OURS.encode()) + item(0x55, NAME)
+    items = [item(0x10, APPLICATION.encode()), *offered, item(0x50, about + more)]
     body = struct.pack(">HH16s16s32x", 1, 0, *names) + b"".join(items)
     return struct.pack(">BBI", 1, 0, len(body)) + body
 
@@ -109,7 +123,7 @@ def _negotiated(contexts: Mapping[str, int], about: list[tuple[int, bytes]], sop
         relational=extended[:1] == b"\x01",
         combined=extended[1:2] == b"\x01",
         implementation="".join(c for c in told.get(0x55, b"").decode("latin-1") if c.isprintable()).strip(),
-        largest=_bounded(int.from_bytes(told.get(0x51, b"")[:4], "big")),
+        largest=bounded(int.from_bytes(told.get(0x51, b"")[:4], "big")),
     )
 
 
@@ -130,7 +144,7 @@ def items(raw: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def _bounded(told: int) -> int:
+def bounded(told: int) -> int:
     """How much to send in one PDU: 0 means that there is no limit (PS3.8 D.1)."""
     return max(SMALLEST, min(told or LARGEST, LARGEST))
 
@@ -174,23 +188,45 @@ def _cut(context: int, raw: bytes, is_command: int, largest: int) -> Iterator[by
 
 def find_rq(sop: str, number: int) -> bytes:
     """The command set of a C-FIND-RQ (PS3.7 9.3.2.1)."""
-    return _command(sop, FIND_RQ, ("00000110", number), ("00000700", 0), ("00000800", 1))
+    return command(sop, FIND_RQ, ("00000110", number), ("00000700", 0), ("00000800", 1))
 
 
 def echo_rq(number: int) -> bytes:
     """The command set of a C-ECHO-RQ (PS3.7 9.3.5.1)."""
-    return _command(VERIFICATION, ECHO_RQ, ("00000110", number), ("00000800", NO_DATA))
+    return command(VERIFICATION, ECHO_RQ, ("00000110", number), ("00000800", NO_DATA))
 
 
 def cancel_rq(number: int) -> bytes:
     """The command set of a C-CANCEL-RQ (PS3.7 9.3.2.3)."""
-    return _command("", CANCEL_RQ, ("00000120", number), ("00000800", NO_DATA))
+    return command("", CANCEL_RQ, ("00000120", number), ("00000800", NO_DATA))
 
 
-def _command(sop: str, field: int, *rest: tuple[str, int]) -> bytes:
+def get_rq(root: str, number: int) -> bytes:
+    """The command set of a C-GET-RQ (PS3.7 9.3.3.1)."""
+    return command(GET[root], GET_RQ, ("00000110", number), ("00000700", 0), ("00000800", 1))
+
+
+def get_identifier(study: str, series: str, instances: Iterable[str]) -> bytes:
+    """The identifier of a C-GET (PS3.4 C.4.3.1.3): a series, or some of its instances."""
+    wanted = "\\".join(instances)
+    found = written(packed("00080018"), wanted.encode("ascii"), b"\0") if wanted else b""
+    found += written(packed("00080052"), b"IMAGE" if wanted else b"SERIES")
+    found += written(packed("0020000D"), study.encode("ascii"), b"\0")
+    return found + written(packed("0020000E"), series.encode("ascii"), b"\0")
+
+
+def store_rsp(sop: str, instance: str, number: int) -> bytes:
+    """The command set of a C-STORE-RSP that says Success (PS3.7 9.3.1.2)."""
+    more = (("00000120", number), ("00000800", NO_DATA), ("00000900", 0), ("00001000", instance))
+    return command(sop, STORE_RQ | RSP, *more)
+
+
+def command(sop: str, field: int, *rest: tuple[str, int | str]) -> bytes:
+    """A command set (PS3.7 6.3.1): the affected SOP class, the command field, and numbers or UIDs by tag."""
     body = written(packed("00000002"), sop.encode("ascii"), b"\0") if sop else b""
-    for tag, number in (("00000100", field), *rest):
-        body += written(packed(tag), struct.pack("<H", number))
+    for tag, value in (("00000100", field), *rest):
+        raw = value.encode("ascii") if isinstance(value, str) else struct.pack("<H", value)
+        body += written(packed(tag), raw, b"\0")
     return written(packed("00000000"), struct.pack("<I", len(body))) + body
 
 

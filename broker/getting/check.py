@@ -33,7 +33,7 @@ def instance(place: Path, study: str, series: str, md5: str = "") -> Instance:
 
     `md5` is what the archive says of the file, or nothing.
     """
-    sha256, own = _hashes(place)
+    sha256, own = _hashes(place, with_md5=bool(md5))
     if md5 and md5.lower() != own:
         raise Wrong(f"a file has not the MD5 that the archive gives: {own}, not {line(md5)[:64]}")
     head = _read(place)
@@ -47,12 +47,13 @@ def instance(place: Path, study: str, series: str, md5: str = "") -> Instance:
     return Instance(uid, sha256, place.stat().st_size)
 
 
-def _hashes(place: Path) -> tuple[str, str]:
+def _hashes(place: Path, *, with_md5: bool) -> tuple[str, str]:
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with place.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             sha256.update(chunk)
-            md5.update(chunk)
+            if with_md5:
+                md5.update(chunk)
     return sha256.hexdigest(), md5.hexdigest()
 
 

@@ -29,6 +29,7 @@ class Store:
         self.folder = folder
         self._own = folder / OWN
         self._lock = -1
+        self._made: set[Path] = set()
         try:
             self._own.mkdir(parents=True, exist_ok=True)
             self._hold()
@@ -94,7 +95,9 @@ class Store:
     def take(self, received: Received, own: Instance, study: str, series: str, archive: str) -> Entry:
         """Give a checked file its name, and note it. Raises OSError."""
         place = self.place(study, series, own.uid)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.parent not in self._made:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(place.parent)
         entry = Entry(study, series, own.uid, own.sha256, own.size, archive, received.key)
         if received.path is not None:
             received.path.replace(place)

@@ -24,13 +24,17 @@ Sends = Callable[[list[Dataset]], Sequence[Dataset]]
 
 @dataclass
 class GetScp:
-    """It holds files. `sends`: what it sends instead of what was asked for; `mute`: nothing to C-GET."""
+    """It holds files. `sends`: what it sends instead of what was asked for; `mute`: nothing to C-GET.
+
+    `opened` counts the associations that it accepted.
+    """
 
     files: Sequence[Path]
     sends: Sends | None = None
     mute: bool = False
     lists: bool = True
     port: int = 0
+    opened: int = 0
     asked: list[Dataset] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     server: Any = None
@@ -47,6 +51,7 @@ class GetScp:
             syntaxes = sorted({str(d.file_meta.TransferSyntaxUID) for d in self.held})
             ae.add_supported_context(sop, syntaxes, scu_role=True, scp_role=True)
         handlers: list[Any] = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_GET, self._get)]
+        handlers += [(evt.EVT_ACCEPTED, self._accepted)]
         self.server = ae.start_server((HOST, 0), block=False, evt_handlers=handlers)
         self.port = self.server.server_address[1]
         return self
@@ -58,6 +63,9 @@ class GetScp:
         for association in list(self.server.active_associations):
             association.abort()
         self.server.shutdown()
+
+    def _accepted(self, event: Any) -> None:
+        self.opened += 1
 
     def _matching(self, keys: Dataset) -> list[Dataset]:
         names = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
