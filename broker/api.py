@@ -21,6 +21,7 @@ from broker.joining.locations import by_rule
 from broker.pauses import Pauses
 from broker.plan import Wish
 from broker.planning.explanation import Explanation, explained
+from broker.planning.names import groups
 from broker.planning.privacy import withheld
 from broker.planning.trust import Distrust
 from broker.query import Query
@@ -75,7 +76,8 @@ class Session:
             known.audit.ready()
         hidden = [frozenset[str]()] * len(picked) if reveal else withheld(query, picked)
         extra = _keywords([*fields, *(name for name, _ in (self.window.order or Order()).by)])
-        self.wishes = [Wish(extra, self.window.each, scan, include_unknown, names) for names in hidden]
+        same = groups(self.rules.aliases)
+        self.wishes = [Wish(extra, self.window.each, scan, include_unknown, names, same) for names in hidden]
 
     @property
     def names(self) -> list[str]:

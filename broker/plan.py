@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from broker.adapter import Ask
 from broker.language.terms import Condition
+from broker.planning.names import said, there, widened
 from broker.planning.weaken import sendable, split
 from broker.query import Query
 from catalog.capability import Can, Kind
@@ -85,6 +86,7 @@ class Wish:
     scan             listing an archive whole is acceptable
     include_unknown  records of which a condition is unknown are wanted too
     withheld         keywords whose values this archive must not see
+    same             names of collections that are declared to mean the same one, group by group
     """
 
     fields: tuple[str, ...] = ()
@@ -92,21 +94,38 @@ class Wish:
     scan: bool = False
     include_unknown: bool = False
     withheld: frozenset[str] = frozenset()
+    same: tuple[frozenset[str], ...] = ()
 
 
 def plan(query: Query, archive: str, can: Can, wish: Wish) -> Plan:
     """Split a query over what one archive can do. Pure: asks nobody."""
+    query, names = _named_there(query, can, wish)
     level = _level(query, can)
     if level is None:
         return _refused(query, archive, query.level, (), f"it has no {query.level.name} level")
     can = _told(can.at(level).without(wish.withheld), wish)
     conditions = _at_level(query, level, can)
     steps = tuple(_step(c, conditions, can, wish.withheld) for c in conditions)
+    if names:
+        why = f"{said(names)}; "
+        steps = tuple(
+            replace(s, why=why + s.why) if s.condition.keyword == "Collection" else s for s in steps
+        )
     refusal = _refusal(steps, level, can, wish)
     if refusal:
         return _refused(query, archive, level, steps, refusal)
     made = Plan(archive, query, level, steps)
     return replace(made, asks=tuple(_asks(made, can, wish)))
+
+
+def _named_there(query: Query, can: Can, wish: Wish) -> tuple[Query, tuple[str, ...]]:
+    """The query by the names that its collections have at the archive too, and these names."""
+    found = {c.keyword: names for c in query.conditions if (names := there(c, can, wish.same))}
+    if not found:
+        return query, ()
+    asked = Query(query.level)
+    asked.conditions = tuple(widened(c, found.get(c.keyword, ())) for c in query.conditions)
+    return asked, found["Collection"]
 
 
 def _told(can: Can, wish: Wish) -> Can:

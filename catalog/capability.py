@@ -54,6 +54,7 @@ class Can:
     stars        how many `*` a wildcard value may hold, or None
     odd          characters that it may lose beside wildcards, as SQL takes `%`; `*` is sent for them
     unknowns     whether it can tell of records that leave a condition undecided: how many, and which
+    names        whose names its collections have: `idc`, `tcia`, or "" (`catalog.collection_names`)
     cite         on what the promises rest: a clause, a probe at a date, the federation file
     cites        keyword -> on what the promises for this keyword rest, where that is something else
     level_cites  the same, of one level alone
@@ -78,6 +79,7 @@ class Can:
     absent: frozenset[str] = frozenset()
     by_level: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
     hopes: Mapping[Level, Promises] = field(default_factory=lambda: MappingProxyType({}))
+    names: str = ""
     cite: str = ""
     cites: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     level_cites: Mapping[Level, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))

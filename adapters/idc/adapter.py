@@ -49,6 +49,7 @@ IDC = Can(
     stars=3,
     own_level=_COMPUTED,
     unknowns=True,
+    names="idc",
     cite="the index, by SQL",
 )
 

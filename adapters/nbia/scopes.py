@@ -38,6 +38,7 @@ NBIA = Can(
     by_level={Level.PATIENT: _PATIENT, Level.STUDY: _STUDY},
     returns=RETURNS,
     own_level=frozenset({"NumberOfStudyRelatedSeries"}),
+    names="tcia",
     cite="the source of NBIA's REST API, June 2026",
 )
 

@@ -56,8 +56,10 @@ class Condition:
         """The condition as the query language writes it; reading it gives an equal condition."""
         if self.universal:
             return f"{self.keyword}=*"
-        sign = "~" if self.matches[0].kind is Kind.CONTAINS else "="
-        return f"{self.keyword}{sign}{','.join(_written(m) for m in self.matches)}"
+        parts = [m for m in self.matches if m.kind is Kind.CONTAINS]
+        others = [m for m in self.matches if m.kind is not Kind.CONTAINS]
+        signed = [(sign, of) for sign, of in (("~", parts), ("=", others)) if of]
+        return " or ".join(f"{self.keyword}{sign}{','.join(map(_written, of))}" for sign, of in signed)
 
 
 def _written(match: Match) -> str:
