@@ -138,7 +138,7 @@ class _Probing:
         adapter, free = self._adapter, told.find is not None
         most = QUESTIONS if free or self._counts else NARROW
         encoded = any(f.value == ANY_TEXT and f.status is Status.NO for f in told.findings)
-        test = SelfTest(told.find or adapter.find, adapter.can, free, self._ask, most, plain=encoded)
+        test = SelfTest(told.find or adapter.find, adapter.can, free, self._ask, most, encoded, told.by_study)
         await test.run(told.levels or adapter.can.levels, told.samples)
         return test
 
@@ -184,13 +184,14 @@ class _Probing:
 
 
 def _size(test: SelfTest) -> Finding | None:
-    """How many studies were shown, where there are surely no more, or surely more."""
+    """How many studies were shown; where answers are cut short, that says nothing."""
     count = len(test.studies)
-    if test.whole and count:
+    if not count or any(f.about == "halves" and f.status is Status.NO for f in test.behaviour):
+        return None
+    if test.whole:
         return Finding("size", Status.TEXT, f"{count} studies", note="All of them were listed.")
-    if count >= SHOWN:
-        return Finding("size", Status.TEXT, f"at least {count} studies", note="No more were listed.")
-    return None
+    note = "No more were listed." if count >= SHOWN else "Those of other dates, or of none, come on top."
+    return Finding("size", Status.TEXT, f"at least {count} studies", note=note)
 
 
 def _nodes(test: SelfTest) -> Finding | None:

@@ -1,9 +1,8 @@
-"""Probes of real servers: what is measured agrees with what they do when they are asked directly."""
+"""Probes: what they keep and change, what plans make of it, and twins that lie."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +12,14 @@ import pytest
 from asking import ask
 from asking_nbia import bounded
 from peers.dcmqrscp import Dcmqrscp
-from peers.loopback import HOST
+from peers.girder import GirderServer
+from peers.loopback import HOST, Fault
+from peers.midas import MidasServer
 from peers.nbia import NbiaServer
 from peers.nbia_rows import fixture_rows
 from peers.orthanc import Orthanc
 from peers.qido import QidoServer
+from peers.shelves import Item, Shelf
 from peers.xnat import XnatServer, fixture_site
 
 from adapters.dicomweb.adapter import QIDO
@@ -75,33 +77,16 @@ def behaviour(result: Result, about: str) -> Status:
     return found.status
 
 
+def said(result: Result, about: str) -> str:
+    """What was said of one behaviour, in words."""
+    (found,) = [f.evidence for f in result.found if (f.capability, f.evidence.about) == (BEHAVIOUR, about)]
+    return found.value
+
+
 def directly(orthanc: Orthanc, query: str, path: str = "studies") -> int:
     """How many records a question of urllib brings."""
     with urllib.request.urlopen(f"{orthanc.url}/{path}?{query}", timeout=10) as reply:
         return len(json.load(reply))
-
-
-async def test_orthanc_mended_as_it_answers_directly(mended: Orthanc) -> None:
-    result = await probe(web(mended))
-    seen = verdicts(result)
-    assert result.questions <= 80
-    for about, kind, query, path in (
-        ("", "any text", "PatientName=SMITH%5EJOHN", "studies"),
-        ("STUDY PatientName", "letters of any case", "PatientName=*smith*", "studies"),
-        ("STUDY PatientID", "letters of any case", "PatientID=ru1", "studies"),
-        ("STUDY Modality", "single value", "Modality=CT", "studies"),
-        ("SERIES Modality", "single value", "Modality=CT", "series"),
-    ):
-        assert seen[about, kind] is (YES if directly(mended, query, path) else NO), (about, kind)
-    assert seen["", "any text"] is YES
-    assert seen["STUDY Modality", "single value"] is NO
-    assert seen["STUDY StudyDate", "range"] is YES
-    assert directly(mended, "") == len(truth()["archives"]["b"])
-    assert cell(result, "size") == f"{directly(mended, '')} studies"
-    assert cell(result, "dicom_transfer_protocol") == "QIDO-RS, WADO-RS"
-    assert int(cell(result, "dicom_tags_queryable")) >= 12
-    assert (behaviour(result, "limit"), behaviour(result, "halves")) == (YES, YES)
-    assert behaviour(result, "fuzzymatching") is NO
 
 
 async def test_orthanc_as_packaged_decodes_nothing(packaged: Orthanc) -> None:
@@ -114,54 +99,6 @@ async def test_orthanc_as_packaged_decodes_nothing(packaged: Orthanc) -> None:
     assert seen["", "any text"] is NO
     assert seen["STUDY PatientName", "wildcard"] is YES, "letters arrive"
     assert ("STUDY PatientName", "single value") not in seen, "what cannot arrive proves nothing"
-
-
-def findscu(archive: Archive, level: str, *keys: str) -> int:
-    """How many records dcmtk's findscu gets."""
-    host, _, port = archive.url.removeprefix("dimse://").partition(":")
-    told = [
-        "findscu",
-        "-v",
-        "-S",
-        "-aec",
-        str(archive.options["ae_title"]),
-        "-k",
-        f"QueryRetrieveLevel={level}",
-    ]
-    for key in keys:
-        told += ["-k", key]
-    done = subprocess.run([*told, host, port], capture_output=True, text=True, check=True, timeout=30)
-    return (done.stdout + done.stderr).count("(Pending)")
-
-
-async def test_dcmqrscp_as_findscu_sees_it(dcmqrscp: Dcmqrscp) -> None:
-    archive = dimse(dcmqrscp.port, dcmqrscp.aet)
-    result = await probe(archive)
-    seen = verdicts(result)
-    everything = findscu(archive, "STUDY", "StudyInstanceUID")
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "PatientName=*DOE*")
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "PatientName=*doe*") == 0
-    assert seen["STUDY PatientName", "wildcard"] is YES
-    assert seen["STUDY PatientName", "letters of any case"] is NO
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "ModalitiesInStudy=ZZ") == everything > 0
-    assert seen["STUDY ModalitiesInStudy", "single value"] is NO
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "Modality=ZZ") == everything
-    assert seen["STUDY Modality", "single value"] is NO
-    assert seen["SERIES Modality", "single value"] is YES
-    assert "C-ECHO, C-FIND Study Root" in cell(result, "dicom_transfer_protocol")
-    assert behaviour(result, "extended negotiation") is NO
-
-
-async def test_orthanc_by_c_find_as_findscu_sees_it(mended: Orthanc) -> None:
-    archive = dimse(mended.dicom_port, mended.aet)
-    seen = verdicts(await probe(archive))
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "PatientName=*smith*")
-    assert seen["STUDY PatientName", "letters of any case"] is YES
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "ModalitiesInStudy=CT")
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "ModalitiesInStudy=ZZ") == 0
-    assert seen["STUDY ModalitiesInStudy", "single value"] is YES
-    assert findscu(archive, "STUDY", "StudyInstanceUID", "Modality=CT") == 0
-    assert seen["STUDY Modality", "single value"] is NO
 
 
 async def test_no_value_of_a_record_is_kept(mended: Orthanc, own_state: Path) -> None:
@@ -210,23 +147,6 @@ async def test_the_next_explain_cites_the_probe_and_drops_what_was_refuted(
     assert f"probe, {result.questions} questions" in shown
 
 
-async def test_xnat_as_its_listings_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XNAT_PASSWORD", "pass:wörd")
-    login = {"kind": "basic", "username": "alice", "password": "env:XNAT_PASSWORD"}
-    async with XnatServer(fixture_site(), dicomweb=True) as server:
-        result = await probe(Archive("xnat", "xnat", url=server.url, auth=login))
-        held = list(server.site.visible("alice"))
-        projects = server.site.readable("alice")
-        asked = len(server.log)
-    seen = verdicts(result)
-    assert cell(result, "public_api") == "XNAT 1.8.11, with a log-in (basic)"
-    assert cell(result, "size") == f"{len(projects)} projects, {len(held)} image sessions"
-    assert cell(result, "dicom_transfer_protocol") == "QIDO-RS"
-    assert {kind for about, kind in seen if about == "STUDY StudyDate"} == {"single value", "range"}
-    assert set(seen.values()) == {YES}
-    assert asked < 150
-
-
 async def test_xnat_that_ignores_its_filters_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async with XnatServer(fixture_site(), ignores_filters=True) as server:
         seen = verdicts(await probe(Archive("xnat", "xnat", url=server.url)))
@@ -242,11 +162,81 @@ async def test_nbia_says_its_endpoints_and_is_not_listed(versions: frozenset[str
     version = "v4" if "v4" in versions else "v1"
     assert cell(result, "public_api").startswith(f"NBIA REST {version}: getCollectionValues, getModality")
     assert "getSeries" in cell(result, "public_api")
-    assert cell(result, "size") == f"{len({r['Collection'] for r in fixture_rows()})} collections"
+    rows = fixture_rows()
+    size = f"{len({r['Collection'] for r in rows})} collections"
+    counted = len({(r["Collection"], r["PatientID"]) for r in rows})
+    assert cell(result, "size") == (f"{size}, {counted} patients" if version == "v4" else size)
+    assert ("getCollectionValuesAndCounts" in cell(result, "public_api")) is (version == "v4")
     assert all("Values" in p for p in named), "lists of names, and nothing else without a bound"
 
 
+@pytest.mark.parametrize("plugin", [True, False])
+async def test_girder_tells_its_version_its_size_and_whether_dicom_can_be_searched(plugin: bool) -> None:
+    async with GirderServer(plugin=plugin) as server:
+        result = await probe(Archive("girder", "girder", url=server.url))
+        asked = len(server.requests)
+    seen, items = verdicts(result), [i for top in server.held for s in top.every() for i in s.items]
+    assert cell(result, "public_api") == f"Girder, {len(server.held)} collections, without a log-in"
+    size = sum(i.size for i in items) / 1e9
+    assert cell(result, "size") == f"{len(server.held)} collections, {size:.3f} GB"
+    assert said(result, "version") == "3.1.4"
+    assert behaviour(result, "DICOM metadata") is YES
+    assert behaviour(result, "search of DICOM metadata") is (YES if plugin else NO)
+    assert cell(result, "dicom_tags_queryable") == ("3" if plugin else "0")
+    assert set(seen.values()) == ({YES} if plugin else set())
+    assert asked < 40, "however much it holds"
+
+
+async def test_a_search_of_girders_that_finds_nothing_is_found_out() -> None:
+    nothing = Fault(200, '{"item": []}', "application/json")
+    async with GirderServer(faults={"/resource/search": nothing}) as server:
+        result = await probe(Archive("girder", "girder", url=server.url))
+    assert set(verdicts(result).values()) == {NO}
+    assert cell(result, "dicom_tags_queryable") == "0"
+
+
+@pytest.mark.parametrize(("solr", "tags"), [(False, ["0"]), (True, [])])
+async def test_midas_tells_its_version_its_modules_and_its_communities(solr: bool, tags: list[str]) -> None:
+    modules = frozenset({"api", "dicomextractor", *(["solr"] if solr else [])})
+    async with MidasServer(modules=modules) as server:
+        result = await probe(Archive("midas", "midas", url=server.url))
+    assert cell(result, "size") == f"{len(server.held)} communities"
+    assert said(result, "version") == "3.4.3"
+    assert said(result, "modules") == ", ".join(sorted(modules))
+    assert behaviour(result, "DICOM metadata") is YES
+    found = [f.evidence.value for f in result.found if f.capability == "dicom_tags_queryable"]
+    assert found == tags, "with the module, what it searches is not known"
+
+
+async def test_items_without_dicom_metadata_are_said_to_have_none() -> None:
+    bare = [Shelf("Notes", [Shelf("a", items=[Item("consent.pdf", 1, number=9)], number=8)], number=7)]
+    async with GirderServer(bare) as girder, GirderServer([Shelf("empty", number=1)]) as empty:
+        without = await probe(Archive("girder", "girder", url=girder.url))
+        nothing = await probe(Archive("empty", "girder", url=empty.url))
+    assert behaviour(without, "DICOM metadata") is NO
+    assert behaviour(nothing, "DICOM metadata") is Status.UNKNOWN
+
+
+async def test_a_midas_that_tells_no_version_is_probed_all_the_same() -> None:
+    async with MidasServer(fails={"midas.version": -100, "midas.modules.list": -151}) as server:
+        result = await probe(Archive("midas", "midas", url=server.url))
+    assert behaviour(result, "version") is behaviour(result, "modules") is Status.UNKNOWN
+    assert "dicom_tags_queryable" not in {f.capability for f in result.found}
+
+
 # twins that lie
+
+
+async def test_empty_values_are_matched_or_not() -> None:
+    key = "STUDY AccessionNumber", "empty value"
+    assert verdicts(await twin())[key] is YES
+    assert verdicts(await twin(no_empties=True))[key] is NO
+    ignoring = verdicts(await twin(ignores_filters=True))
+    assert ignoring[key] is NO
+
+
+async def test_all_fields_come_where_they_are_asked_for() -> None:
+    assert behaviour(await twin(), "includefield=all") is YES
 
 
 async def twin(**manners: Any) -> Result:

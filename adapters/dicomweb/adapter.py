@@ -282,6 +282,8 @@ def _path(ask: Ask) -> str:
 
 def _target(path: str, ask: Ask, limit: int | None, offset: int) -> str:
     pairs = [(c.keyword, _value(c)) for c in ask.conditions]
+    empty = any(Kind.EMPTY in c.kinds for c in ask.conditions)
+    pairs += [("emptyvaluematching", "true")] if empty else []  # PS3.18 8.3.4
     pairs += [("includefield", keyword(f).tag) for f in ask.fields if keyword(f).tag]
     pairs += [("limit", str(limit))] if limit is not None else []
     pairs += [("offset", str(offset))] if limit is not None or offset else []

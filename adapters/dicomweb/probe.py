@@ -8,6 +8,7 @@ from urllib.parse import quote
 from adapters.dicomweb.dicomjson import Decoder
 from adapters.dicomweb.learn import learn
 from adapters.dicomweb.requests_session import Transport
+from adapters.shared.replies import decoded, listed
 from broker.adapter import Page
 from broker.errors import Malformed, RefusedByArchive, ServerFault
 from broker.matching import Value
@@ -31,6 +32,7 @@ async def findings(http: Transport, can: Can) -> tuple[list[Finding], int]:
             await asked.limit(),
             await asked.offset(),
             await asked.unknown(),
+            await asked.all_fields(_text(rows[0][0])),
             await asked.fuzzy(rows),
             await asked.decodes(can),
             await asked.retrieves(_text(rows[0][0])),
@@ -88,6 +90,27 @@ class _Asked:
         if isinstance(count, str):
             return _said("unknown key", Status.NO, f"refused ({count})")
         return _said("unknown key", Status.PARTIAL, "ignored" if count else "nothing is found")
+
+    async def all_fields(self, uid: str) -> Finding:
+        """Whether `includefield=all` brings more attributes than come anyway (PS3.18 8.3.4.3)."""
+        target = f"/studies?{_UID}={uid}&limit=1"
+        try:
+            usual, every = (
+                await self._attributes(target),
+                await self._attributes(f"{target}&includefield=all"),
+            )
+        except (RefusedByArchive, ServerFault) as error:
+            return _said("includefield=all", Status.NO, f"refused ({error.reason})")
+        note = f"{every} attributes of one study instead of {usual}."
+        found = (Status.YES, "brings more attributes") if every > usual else (Status.NO, "brings no more")
+        return Finding(BEHAVIOUR, *found, "includefield=all", note)
+
+    async def _attributes(self, target: str) -> int:
+        """How many attributes the first record of a reply has."""
+        self.count += 1
+        body = await self._http.get(target, ACCEPT)
+        records, _ = ([], 0) if body is None else listed(decoded(body)[0])
+        return len(records[0]) if records else 0
 
     async def fuzzy(self, rows: list[tuple[Value, ...]]) -> Finding:
         """Whether `fuzzymatching` finds a name of which two letters are exchanged."""

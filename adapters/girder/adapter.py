@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from adapters.girder.tree import GirderTree
 from adapters.shared.http import Http
@@ -22,6 +23,9 @@ from broker.setup.limits import Limits
 from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
+
+if TYPE_CHECKING:
+    from broker.probing.finding import Probed
 
 SEARCHED = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 """What the plug-in's search is asked for: parts of values, in any case, so that nothing equal is missed."""
@@ -59,6 +63,16 @@ class Girder(ItemArchive[GirderTree]):
         if searched is None:
             return walk.pages()
         return walk.among(await self._tree.search(searched.matches[0].text, self._bounds.items))
+
+    async def probe(self) -> Probed:
+        """Its version and size, DICOM metadata, and whether they can be searched. Raises ArchiveError.
+
+        It is not asked by the self-test: its search finds parts of values, which is no fault.
+        """
+        from adapters.girder.probe import findings
+        from broker.probing.finding import Probed
+
+        return Probed(*await findings(self._tree, SEARCHED), samples=())
 
 
 def _root(url: str) -> str:

@@ -82,6 +82,14 @@ class GirderTree:
             raise Malformed("no item that was found has an id", "bad_shape")
         return [found[key] for key in collections if key in found]
 
+    async def version(self) -> str:
+        """The release that it says it is. Raises ArchiveError."""
+        told = await self._get("/system/version")
+        release = (told.get("release") or told.get("apiVersion")) if isinstance(told, dict) else None
+        if not isinstance(release, str):
+            raise Malformed("the reply is not a version", "bad_shape")
+        return release
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()

@@ -7,6 +7,8 @@ search them, but gives items without their community, and only those that it has
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from adapters.midas.tree import MidasTree
 from adapters.shared.http import Http
 from adapters.shared.item_archive import ItemArchive
@@ -17,6 +19,9 @@ from broker.setup.credentials import login
 from broker.setup.limits import Limits
 from broker.setup.network import Network
 from catalog.archives import Archive
+
+if TYPE_CHECKING:
+    from broker.probing.finding import Probed
 
 
 class Midas(ItemArchive[MidasTree]):
@@ -42,3 +47,13 @@ class Midas(ItemArchive[MidasTree]):
             )
         http = Http(archive.url, {}, limits, network, private=who.kind != "none")
         return cls(archive.name, MidasTree(http, who), can, bounds, limits.connections)
+
+    async def probe(self) -> Probed:
+        """Its version and modules, its communities, whether items have DICOM metadata. Raises ArchiveError.
+
+        Nothing but names of communities can be asked for, so no record is.
+        """
+        from adapters.midas.probe import findings
+        from broker.probing.finding import Probed
+
+        return Probed(*await findings(self._tree), samples=())

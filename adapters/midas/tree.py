@@ -67,6 +67,20 @@ class MidasTree:
         more = {"SizeInMB": megabytes(item.get("sizebytes"))}
         return Described(dicom(said), {**more, "DataURL": f"{self._url('midas.item.download')}&id={key}"})
 
+    async def version(self) -> str:
+        """The version that it says it is. Raises ArchiveError."""
+        told = await self._call("midas.version")
+        if not isinstance(told, dict) or not isinstance(told.get("version"), str):
+            raise Malformed("the reply is not a version", "bad_shape")
+        return str(told["version"])
+
+    async def modules(self) -> str:
+        """The modules that are enabled, separated by commas. Raises ArchiveError."""
+        told = await self._call("midas.modules.list")
+        if not isinstance(told, dict) or not isinstance(told.get("modules"), list):
+            raise Malformed("the reply is not a list of modules", "bad_shape")
+        return ", ".join(sorted(map(str, told["modules"])))
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from adapters.nbia.collections import COUNTS, patients
 from adapters.nbia.service import Door
 from broker.errors import Forbidden, Malformed, RefusedByArchive, ServerFault
 from broker.probing.finding import Finding
@@ -26,11 +29,24 @@ async def findings(door: Door, collections: tuple[str, ...]) -> tuple[list[Findi
         status, said = await _served(door, name, parameters)
         found.append(Finding(BEHAVIOUR, status, said, f"{door.version} {name}"))
         served += [name] if status is Status.YES else []
+    counted = await patients(door)
+    about = f"{door.version} {COUNTS}"
+    found.append(
+        Finding(BEHAVIOUR, *((Status.YES, "served") if counted else (Status.NO, "not served")), about)
+    )
+    served += [COUNTS] if counted else []
     api = f"NBIA REST {door.version}: {', '.join(served)}"
     found.append(Finding("public_api", Status.YES, api))
-    note = "As getCollectionValues lists them."
-    found.append(Finding("size", Status.TEXT, f"{len(collections)} collections", note=note))
-    return found, len(ENDPOINTS) + 1
+    found.append(_size(collections, counted))
+    return found, len(ENDPOINTS) + 2
+
+
+def _size(collections: tuple[str, ...], counted: Mapping[str, int]) -> Finding:
+    if not counted:
+        note = "As getCollectionValues lists them."
+        return Finding("size", Status.TEXT, f"{len(collections)} collections", note=note)
+    said = f"{len(collections)} collections, {sum(counted.values()):,} patients"
+    return Finding("size", Status.TEXT, said, note=f"As {COUNTS} counts them, collection by collection.")
 
 
 async def _served(door: Door, name: str, parameters: dict[str, str]) -> tuple[Status, str]:

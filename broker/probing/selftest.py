@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 
 from broker.adapter import Ask
 from broker.errors import RefusedByArchive, ServerFault
 from broker.meaning import values
 from broker.probing.finding import Find, Finding
-from broker.probing.trials import KEYS, MORE, Shown, Trial, anchor, in_study, span, trials
+from broker.probing.trials import KEYS, MORE, Shown, Trial, anchor, empties, in_study, span, trials
 from broker.probing.verdicts import Outcome
 from broker.query import Condition
 from catalog.capability import Can, Kind
 from catalog.evidence import Status
-from catalog.keywords import Level
+from catalog.keywords import Level, keyword
 from catalog.probes import BEHAVIOUR
 
 SHOWN = 100  # records that a question may bring
 FEW = 10  # so many studies are sample enough
-QUESTIONS = 56  # of one self-test
+QUESTIONS = 60  # of one self-test
 FAILURES = 4  # in a row: then it is not the question
 
 
@@ -29,9 +29,10 @@ FAILURES = 4  # in a row: then it is not the question
 class SelfTest:
     """One archive's self-test. `ask` is called before each question is sent.
 
-    can    what is promised: nothing else is asked unless `free`
-    plain  values of other characters than letters and digits do not arrive: they prove nothing
-    whole  whether `studies` are all that there are, as far as can be seen
+    can       what is promised: nothing else is asked unless `free`
+    plain     values of other characters than letters and digits do not arrive: they prove nothing
+    by_study  keys of studies are never put to series
+    whole     whether `studies` are all that there are, as far as can be seen
     """
 
     find: Find
@@ -40,6 +41,7 @@ class SelfTest:
     ask: Callable[[Ask], Awaitable[None]]
     most: int = QUESTIONS
     plain: bool = False
+    by_study: bool = False
     questions: int = 0
     studies: list[Shown] = field(default_factory=list)
     series: list[Shown] = field(default_factory=list)
@@ -91,6 +93,11 @@ class SelfTest:
         if self.free and Level.STUDY in levels and self.series and self.studies:
             yield from in_study(self._richest(), self.series)
         for level in levels:
+            keys = [
+                k for k in self._keys(level, [*KEYS[level], *MORE[level]]) if self._may(level, k, Kind.EMPTY)
+            ]
+            yield from empties(level, self._rows(level), keys, self._within())
+        for level in levels:
             yield from trials(level, self._rows(level), self._keys(level, MORE[level]), self._within())
 
     def _within(self) -> tuple[str, ...]:
@@ -104,23 +111,29 @@ class SelfTest:
     def _keys(self, level: Level, among: Iterable[str]) -> list[str]:
         promised = self.can.at(level).matches
         names = [k for k in among if self.free or k in promised]
+        if self.by_study and level is Level.SERIES:
+            names = [k for k in names if keyword(k).level is level]
         return [k for k in names if k not in self.can.absent or k in promised]
 
     async def _try(self, planted: Iterable[Trial]) -> None:
+        """Keyword by keyword, each wholly or not at all: half of the questions would be half the truth."""
         failures = 0
-        for trial in planted:
-            if self.questions >= self.most:
+        for _, trials_of in groupby(planted, lambda t: (t.level, t.keyword, t.kind is Kind.EMPTY)):
+            useful = [trial for trial in trials_of if self._useful(trial)]
+            if self.questions + len(useful) > self.most:
                 return
-            if not self._useful(trial):
-                continue
-            outcome = await self._outcome(trial)
-            failures = failures + 1 if outcome.refused else 0
-            self.outcomes.append(outcome)
-            if failures >= FAILURES:
-                return
+            for trial in useful:
+                outcome = await self._outcome(trial)
+                failures = failures + 1 if outcome.refused else 0
+                self.outcomes.append(outcome)
+                if failures >= FAILURES:
+                    return
+
+    def _may(self, level: Level, name: str, kind: Kind) -> bool:
+        return self.free or kind in self.can.at(level).kinds(name)
 
     def _useful(self, trial: Trial) -> bool:
-        promised = self.free or trial.kind in self.can.at(trial.level).kinds(trial.keyword)
+        promised = self._may(trial.level, trial.keyword, trial.kind)
         return promised and (trial.plain or not (self.plain and trial.hit))
 
     async def _outcome(self, trial: Trial) -> Outcome:
@@ -128,6 +141,8 @@ class SelfTest:
             rows = await self._shown(trial.level, trial.conditions, 2, bare=True)
         except (RefusedByArchive, ServerFault) as error:
             return Outcome(trial, came=False, refused=error.reason)
+        if not trial.hit:  # where a value is ignored, perhaps the UID beside it is too
+            return Outcome(trial, came=bool(rows))
         return Outcome(trial, came=any(row.get(trial.level.uid) == trial.uid for row in rows))
 
     async def _halves(self) -> None:

@@ -125,6 +125,26 @@ def in_study(study: Shown, series: Sequence[Shown]) -> Iterator[Trial]:
             yield Trial(Level.STUDY, name, Kind.SINGLE, nobody, uid, above, False)
 
 
+def empties(
+    level: Level, shown: Sequence[Shown], keys: Iterable[str], within: tuple[str, ...] = ()
+) -> Iterator[Trial]:
+    """Empty value matching (PS3.4 C.2.2.2.7) on the first text of which records show a value and none.
+
+    The record without one must come, one with a value must not.
+    """
+    for name in keys:
+        if keyword(name).vr not in values.WILD or keyword(name).vr == "PN":
+            continue
+        empty = next((row for row in shown if row.get(name) == ""), None)
+        full = next((row for row in shown if row.get(name)), None)
+        if empty is not None and full is not None:
+            asked = Condition(keyword(name), (Match(Kind.EMPTY),))
+            for row in (empty, full):
+                above, uid = anchor(level, row, within), str(row[level.uid])
+                yield Trial(level, name, Kind.EMPTY, asked, uid, above, row is empty)
+            return
+
+
 def anchor(level: Level, record: Shown, within: tuple[str, ...] = ()) -> tuple[Condition, ...]:
     """Conditions that name a record, and the study that it is in."""
     names = (*within, *(("StudyInstanceUID",) if level is Level.SERIES else ()), level.uid)

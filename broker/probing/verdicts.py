@@ -16,6 +16,8 @@ from catalog.keywords import Level, keyword
 from catalog.probes import MATCHING
 
 IGNORED = "ignored: a value that nobody has finds as much"
+BY_STUDY = "Put to the study, which a search for series looks for first."
+IGNORED_EMPTY = "ignored: a record that has a value is found too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,10 @@ def matching(outcomes: Iterable[Outcome], by_study: bool = False) -> list[Findin
     for (level, name), group in groups.items():
         found += [_finding(f"{level.name} {name}", kind, *said) for kind, said in _judged(group).items()]
         if by_study and level is Level.STUDY and keyword(name).level <= level:
-            found += [_finding(f"SERIES {name}", kind, *said) for kind, said in _judged(group).items()]
+            found += [
+                _finding(f"SERIES {name}", kind, status, f"{BY_STUDY} {note}".rstrip())
+                for kind, (status, note) in _judged(group).items()
+            ]
     return found
 
 
@@ -45,10 +50,17 @@ def _finding(about: str, kind: Kind, status: Status, note: str) -> Finding:
 
 
 def _judged(group: list[Outcome]) -> dict[Kind, tuple[Status, str]]:
+    """Each kind's verdict; whether the empty value is ignored says nothing of other values."""
+    empty = [o for o in group if o.trial.kind is Kind.EMPTY]
+    rest = [o for o in group if o.trial.kind is not Kind.EMPTY]
+    return {**_each(rest, IGNORED), **_each(empty, IGNORED_EMPTY)}
+
+
+def _each(group: list[Outcome], why: str) -> dict[Kind, tuple[Status, str]]:
     ignored = any(o.came for o in group if not o.trial.hit)
     kinds = dict.fromkeys(o.trial.kind for o in group if o.trial.hit)
     if ignored:
-        return dict.fromkeys(kinds or [Kind.SINGLE], (Status.NO, IGNORED))
+        return dict.fromkeys(kinds or [group[0].trial.kind], (Status.NO, why))
     return {kind: _said([o for o in group if o.trial.hit and o.trial.kind is kind]) for kind in kinds}
 
 

@@ -53,6 +53,7 @@ class GirderServer(RestServer):
             "/folder": self._folders,
             "/item": self._items,
             "/resource/search": self._search,
+            "/system/version": lambda _: {"apiVersion": "3.1.4", "release": "3.1.4"},
             "/user/authentication": self._login,
             "/user/me": lambda r: {"_id": _id("5", 1), "login": "alice"} if self._user(r) else None,
         }

@@ -18,7 +18,8 @@ from peers.shelves import Item, Shelf, shelves
 BASE = "/midas"
 WHEN = "2010-06-08 12:06:00"
 METHODS = frozenset(
-    "midas.login midas.community.list midas.community.children midas.folder.children midas.item.get "
+    "midas.login midas.version midas.modules.list midas.community.list midas.community.children "
+    "midas.folder.children midas.item.get "
     "midas.item.getmetadata".split()
 )
 PRIVACY = {"privacy_status": "0", "uuid": "4c0e2f0a1b2c3d4e5f60718293a4b5c6d7e8f9001"}
@@ -42,6 +43,7 @@ class MidasServer(RestServer):
     old      DICOM names as an older toolkit wrote them: `PatientsSex`
     labelled replies are labelled as JSON; PHP says text/html
     loop     every folder stands in itself
+    modules  that are enabled
     """
 
     held: list[Shelf] = field(default_factory=shelves)
@@ -52,6 +54,7 @@ class MidasServer(RestServer):
     old: bool = False
     labelled: bool = False
     loop: bool = False
+    modules: frozenset[str] = frozenset({"api", "dicomextractor", "thumbnailcreator"})
     tokens: dict[str, int] = field(default_factory=dict, init=False)
 
     @property
@@ -75,6 +78,10 @@ class MidasServer(RestServer):
             raise Failed(-101, f"Server error. Requested method {method} does not exist.")
         if method in self.fails:
             raise Failed(self.fails[method], "This item doesn't exist or you don't have the permissions.")
+        if method == "midas.version":
+            return {"version": "3.4.3"}
+        if method == "midas.modules.list":
+            return {"modules": sorted(self.modules)}
         if method == "midas.login":
             return self._logged_in(asked)
         self._admitted(asked.get("token"))

@@ -9,6 +9,9 @@ from peers.qido.dicomjson import values, vr_of
 
 from fixtures.dicom import Value
 
+EMPTY = "\0"
+"""The condition that there is no value (PS3.4 C.2.2.2.7)."""
+
 
 def _wildcard(pattern: str, text: str) -> bool:
     translated = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern)
@@ -37,8 +40,10 @@ def _one_matches(wanted: str, text: str, vr: str) -> bool:
 
 
 def matches(record: Mapping[str, Value], conditions: Mapping[str, str]) -> bool:
-    """Whether the record meets every condition; an absent attribute meets none but the universal one."""
+    """Whether the record meets every condition; an absent attribute meets the universal and the empty one."""
     return all(
-        not wanted or any(_one_matches(wanted, text, vr_of(key)) for text in values(record.get(key, [])))
+        not wanted
+        or (wanted == EMPTY and not any(values(record.get(key, ""))))
+        or any(_one_matches(wanted, text, vr_of(key)) for text in values(record.get(key, [])))
         for key, wanted in conditions.items()
     )

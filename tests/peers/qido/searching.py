@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from peers.qido.matching import EMPTY
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 ROOT = "/dicom-web"
@@ -55,7 +56,7 @@ def _fields(level: str, study: str | None, asked: set[str]) -> frozenset[str]:
     return usual | above | {_keyword(name) for name in asked} | ({"all"} & asked)
 
 
-def read_search(target: str, decode: bool = True) -> Search | None:
+def read_search(target: str, decode: bool = True, empties: bool = True) -> Search | None:
     """The search that a request target asks for; ``None`` when nothing is served there."""
     path, _, query = target.partition("?")
     inside = SERIES_OF_STUDY.fullmatch(path)
@@ -64,6 +65,8 @@ def read_search(target: str, decode: bool = True) -> Search | None:
     level, study = "STUDY" if path.endswith("/studies") else "SERIES", inside[1] if inside else None
     pairs = _pairs(query, decode)
     conditions = {_keyword(name): value for name, value in pairs if _keyword(name)}
+    if empties and ("emptyvaluematching", "true") in pairs:
+        conditions = {k: EMPTY if v == '""' else v for k, v in conditions.items()}
     asked = {name for key, value in pairs if key == "includefield" for name in value.split(",")}
     paging = {name: int(value) for name, value in pairs if name in ("limit", "offset")}
     fields = _fields(level, study, asked | conditions.keys())

@@ -56,6 +56,7 @@ class QidoServer(Loopback):
     one_instance: bool = (
         False  # keys of series at /studies are judged by the first series (orthanc-dicomweb 1.20)
     )
+    no_empties: bool = False  # emptyvaluematching is not known
     delay: float = 0.0
     hang: bool = False
     status: int = 0  # this status instead of an answer, with `body` and `headers`
@@ -117,7 +118,7 @@ class QidoServer(Loopback):
     def reply(self, target: str) -> tuple[int, bytes]:
         """Status and body for one request target."""
         try:
-            search = read_search(target, decode=not self.no_decode)
+            search = read_search(target, decode=not self.no_decode, empties=not self.no_empties)
         except ValueError as error:
             return 400, str(error).encode()
         if search is None:
