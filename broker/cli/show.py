@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from broker.answer import Answer
 from broker.answering.export import entity as plain
@@ -21,6 +23,9 @@ from broker.matching import Value
 from broker.query import Query
 from broker.safe import line
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the UID as a study and as a series. Raises BadQuery and BadConfig."""
@@ -31,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_document(args.uid, answers), ensure_ascii=False, indent=1))
     else:
         for e in found:
-            _table(e)
+            _print(e)
         for answer in answers:
             report_lines(answer, sys.stderr)
         if not found:
@@ -57,31 +62,49 @@ def _document(uid: str, answers: list[Answer]) -> dict[str, object]:
     }
 
 
-def _table(e: Entity) -> None:
-    from rich.box import SIMPLE_HEAD
+def _print(e: Entity) -> None:
     from rich.console import Console
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    title = f"{e.level.name} {e.key}" + (" — one side of a COLLISION, not fused" if e.collision else "")
+    console.print(Text(line(title), style="bold"), soft_wrap=True)
+    console.print(_table(e))
+    for told in (*_collisions(e), *_links(e)):
+        console.print(Text(line(told)), soft_wrap=True)
+    for told in _copies(e):
+        console.print(Text(line(told)))
+
+
+def _table(e: Entity) -> Table:
+    """A row for each keyword, a column for each archive."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     said, conflicts, normal = e.said, e.conflicts, e.normal
-    title = f"{e.level.name} {e.key}" + (" — one side of a COLLISION, not fused" if e.collision else "")
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for head in ("", "Keyword", *said):
         made.add_column(line(head), overflow="fold")
-    keywords = dict.fromkeys(k for own in said.values() for k in own)
-    for keyword in sorted(keywords):
+    for keyword in sorted({k for own in said.values() for k in own}):
         mark = "‼" if keyword in e.collision else "≠" if keyword in conflicts else ""
         cells = [_cell(own.get(keyword), normal.get(a, {}).get(keyword)) for a, own in said.items()]
         made.add_row(*(Text(line(c)) for c in (mark, keyword, *cells)))
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(Text(line(title), style="bold"), soft_wrap=True)
-    console.print(made)
+    return made
+
+
+def _collisions(e: Entity) -> Iterator[str]:
     for keyword, by in e.collision.items():
         sides = ", ".join(f"{archive} says {joined(value)}" for archive, value in by.items())
-        console.print(Text(line(f"‼ {keyword}: {sides}")), soft_wrap=True)
+        yield f"‼ {keyword}: {sides}"
+
+
+def _links(e: Entity) -> Iterator[str]:
     for link in reasons(e):
-        told = f"one by {link.by} ({link.tier}, rules {link.version}): {', '.join(link.archives)}"
-        console.print(Text(line(told)), soft_wrap=True)
+        yield f"one by {link.by} ({link.tier}, rules {link.version}): {', '.join(link.archives)}"
+
+
+def _copies(e: Entity) -> Iterator[str]:
     for copy in locations(e):
         parts = [
             f"there known as {copy.own_id}" if copy.own_id else "",
@@ -91,9 +114,7 @@ def _table(e: Entity) -> None:
             copy.license,
             copy.url,
         ]
-        console.print(
-            Text(line(f"copy at {copy.archive}: {', '.join(p for p in parts if p) or 'no more is said'}"))
-        )
+        yield f"copy at {copy.archive}: {', '.join(p for p in parts if p) or 'no more is said'}"
 
 
 def _cell(value: Value, normal: Value) -> str:
