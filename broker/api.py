@@ -12,13 +12,13 @@ from typing import Any, Generic, TypeVar
 
 from broker import config
 from broker.adapter import Adapter
-from broker.admission import Admission
+from broker.admitting.admission import Admission
+from broker.admitting.pauses import Pauses
 from broker.answer import Answer, Collector
 from broker.answering.pages import Order, Window
 from broker.errors import BadConfig, BadQuery
 from broker.follow import Following
 from broker.joining.locations import by_rule
-from broker.pauses import Pauses
 from broker.plan import Wish
 from broker.planning.explanation import Explanation, explained
 from broker.planning.names import groups
@@ -188,7 +188,7 @@ def as_query(query: Query | str, conditions: Sequence[str] = ()) -> Query:
 
 def _known(adapter: Adapter, url: str) -> Adapter:
     """The adapter, with what was measured of its archive on this machine before what it promises."""
-    from broker.measurements import matching
+    from broker.planning.evidence import matching
 
     found = matching(adapter.name, url)
     if found:

@@ -22,7 +22,7 @@ from catalog import places
 from catalog.archives import Archive, shipped
 
 if TYPE_CHECKING:
-    from broker.audit import Audit
+    from broker.admitting.audit import Audit
     from broker.setup.federation import File
 
 VARIABLE = "IMAGING_BROKER_CONFIG"
@@ -64,7 +64,7 @@ def federation(path: str | Path | None = None) -> Federation:
 def _audit(file: Path, whole: File) -> Audit | None:
     if whole.audit is None:
         return None
-    from broker.audit import Audit
+    from broker.admitting.audit import Audit
 
     return Audit(file.parent / Path(whole.audit.file).expanduser(), whole.audit.required)
 

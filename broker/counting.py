@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from broker.adapter import Adapter, Counts, CountsBy, Facet, Page, Tally
-from broker.admission import Admission
+from broker.admitting.admission import Admission
 from broker.answer import Answer, Collector
 from broker.answering.compared import difference
 from broker.answering.counts import Counted, Part, at_level, combined, facets_of, part

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from broker.adapter import Adapter, Closes, Learns, Page
-from broker.admission import Admission, logged
+from broker.admitting.admission import Admission, logged
 from broker.errors import ArchiveError, DeadlinePassed, LeftAlone, TooMuch
 from broker.joining.entity import Source
 from broker.joining.project import grouped

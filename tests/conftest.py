@@ -17,7 +17,7 @@ from peers.postgres import Postgres
 
 from adapters.dicomweb import adapter as dicomweb
 from broker import api
-from broker.pauses import Pauses
+from broker.admitting.pauses import Pauses
 from broker.planning.trust import Distrust
 from fixtures.dicom import Truth, truth, write
 

@@ -14,10 +14,10 @@ from aiohttp.test_utils import TestServer
 from peers.orthanc import Orthanc
 
 from broker import config
-from broker.checks import Checked, History, check
+from broker.admitting.checks import Checked, History, check
+from broker.admitting.pauses import Pauses, key_of
 from broker.cli import archives_add, main
 from broker.errors import BadConfig, Unreachable
-from broker.pauses import Pauses, key_of
 from catalog.archives import Archive
 
 STUDY = [{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}]

@@ -12,7 +12,7 @@ import pytest
 from broker.cli import main
 from broker.cli.matrix_export import markdown
 from broker.cli.pages import pages
-from broker.knowledge import knowledge
+from broker.knowing.knowledge import knowledge
 from catalog import places
 from catalog.evidence import Status
 from catalog.matrix import ROUTES

@@ -15,13 +15,13 @@ from peers.cases import HTTP, Case
 from peers.faults import HOST, Faulty
 from trials import HEALTHY, Held, Place, at_random, dicomweb, injection, settled, violations
 
-from broker.admission import Admission
+from broker.admitting.admission import Admission
+from broker.admitting.pauses import Pauses, counts
 from broker.answer import Answer
 from broker.api import Session
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.search import _code
 from broker.errors import Unreachable
-from broker.pauses import Pauses, counts
 from broker.query import Query
 
 LATE = 1.0  # seconds over the deadline on a machine that is busy with other tests

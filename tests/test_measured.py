@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from broker.api import Session
-from broker.measurements import matching
 from broker.plan import Where, Wish, plan
+from broker.planning.evidence import matching
 from broker.planning.measured import measured
 from broker.query import Query
 from catalog import probes

@@ -15,7 +15,8 @@ import pytest
 from aiohttp import web as server
 from asking import report_of
 
-from broker import pauses as module
+from broker.admitting import pauses as module
+from broker.admitting.pauses import Pauses, counts, key_of
 from broker.api import Session
 from broker.errors import (
     BadConfig,
@@ -27,7 +28,6 @@ from broker.errors import (
     TooMuch,
     Unreachable,
 )
-from broker.pauses import Pauses, counts, key_of
 from broker.query import Query
 from broker.report import Status
 from broker.setup.limits import Limits
@@ -114,7 +114,7 @@ def test_other_processes_know(tmp_path: Path) -> None:
     file = tmp_path / "p.sqlite"
     fail(Pauses(file), 5)
     code = f"print(Pauses(Path({str(file)!r})).permit({KEY!r}))"
-    code = f"from broker.pauses import Pauses; from pathlib import Path; {code}"
+    code = f"from broker.admitting.pauses import Pauses; from pathlib import Path; {code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "unreachable" in done.stdout
 

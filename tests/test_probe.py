@@ -26,9 +26,9 @@ from adapters.dicomweb.adapter import QIDO
 from broker import api
 from broker.api import Session
 from broker.cli import main
-from broker.measurements import matching
+from broker.planning.evidence import matching
 from broker.planning.trust import Distrust
-from broker.probe import Result, probe
+from broker.probing.probe import Result, probe
 from broker.query import Query
 from catalog.archives import Archive
 from catalog.evidence import Status

@@ -22,7 +22,7 @@ from peers.orthanc import Orthanc
 from peers.xnat import XnatServer, fixture_site
 
 from adapters.dimse.offer import SERVICES
-from broker.probe import Result, probe
+from broker.probing.probe import Result, probe
 from catalog.archives import Archive
 from catalog.evidence import Status
 from catalog.keywords import Level, keyword

@@ -13,7 +13,7 @@ import pytest_asyncio
 from peers.qido import QidoServer, synthetic
 
 from broker.cli import BAD_CONFIG, BAD_QUERY, INCOMPLETE, NOTHING, OK, main
-from broker.syncing import due, sync
+from broker.probing.syncing import due, sync
 from catalog.archives import Archive
 from catalog.probes import recorded
 

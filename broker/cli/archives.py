@@ -11,7 +11,7 @@ from pathlib import Path
 
 from broker.cli import OK
 from broker.errors import BadConfig, BadQuery
-from broker.knowledge import Knowledge, conditions, judged, knowledge, own_row
+from broker.knowing.knowledge import Knowledge, conditions, judged, knowledge, own_row
 from broker.registry import adapters
 from broker.safe import line
 from catalog.archives import Archive

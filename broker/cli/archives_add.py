@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from broker import config
-from broker.checks import History, check
+from broker.admitting.checks import History, check
 from broker.cli import NOTHING, OK
 from broker.cli.archives_check import table
 from broker.errors import BadConfig, BadQuery

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 
 from broker import config
-from broker.checks import Checked, History, check
+from broker.admitting.checks import Checked, History, check
+from broker.admitting.pauses import Pauses, Standing, key_of
 from broker.cli import INCOMPLETE, NOTHING, OK
-from broker.pauses import Pauses, Standing, key_of
 from broker.safe import line
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from broker.cli import INCOMPLETE, OK
 from broker.cli.asked import names
 from broker.cli.matrix_export import rows_as
-from broker.collecting import Collections, gather, wheres
+from broker.knowing.collecting import Collections, gather, wheres
 from broker.safe import line
 from catalog.collection import Collection
 

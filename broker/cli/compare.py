@@ -10,7 +10,7 @@ from broker.cli import OK, matrix_export, matrix_table
 from broker.cli.asked import names
 from broker.cli.signs import words
 from broker.errors import BadQuery
-from broker.knowledge import knowledge
+from broker.knowing.knowledge import knowledge
 from catalog.evidence import Status
 from catalog.matrix import Capability, Matrix, UnknownName
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from broker.cli import BAD_CONFIG, OK, matrix_export, matrix_table
 from broker.cli.asked import names
 from broker.errors import BadConfig, BadQuery
-from broker.knowledge import knowledge
+from broker.knowing.knowledge import knowledge
 from broker.safe import line
 from catalog.evidence import DATE
 from catalog.matrix import Matrix, UnknownName

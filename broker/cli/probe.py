@@ -13,9 +13,9 @@ from datetime import timedelta
 from broker import config
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.errors import BadConfig, BadQuery
-from broker.probe import Change, Result, Watch
+from broker.probing.probe import Change, Result, Watch
+from broker.probing.syncing import sync
 from broker.safe import line
-from broker.syncing import sync
 from catalog.probes import MATCHING, Found
 
 

@@ -9,9 +9,9 @@ import sys
 from broker import config
 from broker.cli import OK
 from broker.cli.probe import change, code, gathered, period, plain, watching
-from broker.probe import Result
+from broker.probing.probe import Result
+from broker.probing.syncing import due, sync
 from broker.safe import line
-from broker.syncing import due, sync
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from broker import config
-from broker.admission import Admission
+from broker.admitting.admission import Admission
+from broker.admitting.pauses import Pauses
 from broker.answer import Answer
 from broker.api import TIMEOUT, Session, as_query, run
 from broker.cohorts.cohort import Cohort
@@ -21,7 +22,6 @@ from broker.getting.run import Watch, fetch_all
 from broker.getting.store import Store
 from broker.getting.target import Source, Target, targets
 from broker.manifests.items import Item, items
-from broker.pauses import Pauses
 from broker.query import Query
 from broker.registry import adapter_for
 from catalog.keywords import Level

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from broker.adapter import Adapter, Fetches, Wanted
-from broker.admission import Admission
+from broker.admitting.admission import Admission
 from broker.manifests import items as have
 from broker.manifests.items import Copy, Item
 from catalog.keywords import Level

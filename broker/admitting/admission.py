@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from broker.adapter import Adapter, Ask, Shows
-from broker.audit import Audit
+from broker.admitting.audit import Audit
+from broker.admitting.pauses import Pauses, Standing, counts, key_of
 from broker.errors import ArchiveError, LeftAlone
-from broker.pauses import Pauses, Standing, counts, key_of
 from broker.plan import Plan
 from broker.report import Report
 from broker.setup.limits import Limits
@@ -85,7 +85,7 @@ class Admission:
     def broke(self, archive: str, made: Plan, broken: Mapping[str, int], kept: int) -> None:
         """Keep broken promises of an archive of the federation as evidence."""
         if self.key is not None and any(broken.values()):
-            from broker.measurements import keep_broken
+            from broker.planning.evidence import keep_broken
 
             keep_broken(archive, self.address, made, broken, kept)
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 
-from broker.audit import Audit
-from broker.probe import TIMEOUT, Result, Watch, probe
+from broker.admitting.audit import Audit
+from broker.probing.probe import TIMEOUT, Result, Watch, probe
 from catalog.archives import Archive
 from catalog.probes import recorded
 

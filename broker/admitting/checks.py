@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from broker.adapter import Adapter, Ask, Checks, Closes
+from broker.admitting.pauses import key_of
 from broker.errors import ArchiveError, BadConfig, DeadlinePassed, Forbidden
-from broker.pauses import key_of
 from broker.registry import adapter_for
 from catalog import places
 from catalog.archives import Archive
@@ -24,7 +24,7 @@ log = logging.getLogger("broker")
 class Checked:
     """What came of asking an archive whether it is there.
 
-    key          the archive with its credential (`broker.pauses.key_of`)
+    key          the archive with its credential (`broker.admitting.pauses.key_of`)
     at           when it was asked, seconds since the epoch;  since: since when the outcome has been the same
     ok           whether it answered in its protocol
     speaks       what it is, in its own words or by its protocol: `XNAT 1.8.10`, `QIDO-RS`

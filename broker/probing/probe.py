@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from broker.adapter import Adapter, Ask, Checks, Closes, Counts, CountsBy
-from broker.admission import Admission
-from broker.audit import Audit
+from broker.admitting.admission import Admission
+from broker.admitting.audit import Audit
+from broker.admitting.pauses import Pauses
 from broker.errors import ArchiveError, BadConfig, DeadlinePassed
 from broker.matching import filled
-from broker.measurements import by
-from broker.pauses import Pauses
+from broker.planning.evidence import by
 from broker.planning.measured import ANY_TEXT
 from broker.probing.finding import Finding, Probed, Probes
 from broker.probing.selftest import QUESTIONS, SHOWN, SelfTest

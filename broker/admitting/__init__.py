@@ -1,0 +1,1 @@
+"""Whether an archive may be asked now, and what is kept of that: pauses after failures, checks, the audit."""
