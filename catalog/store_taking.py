@@ -146,6 +146,5 @@ def spool(out: IO[bytes], found: Iterator[Row | Rejected], outcome: Outcome) -> 
         out.write(encode(told) + b"\n")
     if not taken:
         first = outcome.rejected[0] if outcome.rejected else None
-        why = f": {first.file} line {first.line}: {first.reason}" if first else ": there is none"
-        raise BadFile(f"no row can be taken{why}")
+        raise BadFile(f"no row can be taken: {first.text() if first else 'there is none in it'}")
     return list(preparing.keywords)

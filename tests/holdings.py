@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.postgres import PASSWORD
 
 from broker.cli import main
+from catalog.holdings import Store, table
+from catalog.store import store
 
 
 class Catalog:
@@ -21,6 +24,13 @@ class Catalog:
         self.config = folder / "federation.toml"
         self.config.write_text(f'[catalog]\npath = "{self.place}"\n[archives.idc]\nasked = false\n')
         self._capsys = capsys
+        self._database = ""
+
+    def move(self, url: str) -> None:
+        """Keep it in a database from now on, with the password of CATALOG_PASSWORD."""
+        kept = f'[catalog]\nurl = "{url}"\npassword = "env:CATALOG_PASSWORD"\n'
+        self.config.write_text(f"{kept}[archives.idc]\nasked = false\n")
+        self._database = url
 
     def run(self, *words: str) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
@@ -48,8 +58,22 @@ class Catalog:
         return file
 
     def state(self) -> bytes:
-        """What is held."""
+        """What is held, and when it was imported."""
+        if self._database:
+            return told(store(self._database, PASSWORD))
         return self.place.read_bytes() if self.place.exists() else b""
+
+
+def told(kept: Store) -> bytes:
+    """Everything that a store holds. (A killed import may leave columns in PostgreSQL that nobody sees.)"""
+    found: list[object] = [kept.sources()]
+    for archive, about in kept.held().items():
+        columns = ", ".join(f'"{name}"' for name in ("_key", "_source", "_line", *sorted(about.columns)))
+        db = kept.reader()
+        db.execute(f"SELECT {columns} FROM {table(archive)} ORDER BY _key")
+        found += [about, db.fetchmany(1_000_000)]
+        db.close()
+    return repr(found).encode()
 
 
 def of(found: Sequence[dict[str, Any]], keyword: str) -> list[Any]:

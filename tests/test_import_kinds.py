@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from holdings import Catalog, of
+from importing import DAMAGES, EXAMPLES, FILES, damaged
+from peers.postgres import PASSWORD, Postgres
 
 from catalog.imports import words
-
-FILES = Path(__file__).parent.parent / "fixtures" / "holdings"
+from catalog.imports.kinds import KINDS
+from catalog.store import store
+from fixtures.dicom import Truth
 
 
 @pytest.fixture
@@ -21,179 +25,74 @@ def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
     return Catalog(tmp_path, capsys)
 
 
-Case = tuple[str, str, int, list[str], dict[str, Any]]
-# file, archive, rows, conditions of one series, and what it says
-CASES: dict[str, Case] = {
-    "loni": (
-        "loni_collection.csv",
-        "loni-ida",
-        3,
-        ["SeriesKey=700001"],
-        {
-            "PatientID": "777_S_0001",
-            "PatientSex": "F",
-            "PatientAge": "075Y",
-            "StudyDate": "20170621",
-            "Modality": "MR",
-            "StudyKey": "derived: 777_S_0001 | sc | 20170621",
-            "SeriesDescription": "Sagittal MPRAGE",
-            "PatientComments": None,
-        },
-    ),
-    "loni search": (
-        "loni_search.csv",
-        "loni-ida",
-        3,
-        ["MagneticFieldStrength=3", "SliceThickness=1.20"],
-        {"SeriesKey": "700001", "ManufacturerModelName": "TrioTim", "PatientAge": "075Y"},
-    ),
-    "idaxs": (
-        "loni.idaxs.xml",
-        "loni-ida",
-        2,
-        ["SeriesDescription~sagittal"],
-        {
-            "SeriesKey": "700010",
-            "Collection": "TESTPROJECT",
-            "StudyDate": "20170621",
-            "StudyID": "4711",
-            "PatientID": "777_S_0004",
-            "Manufacturer": "SIEMENS",
-            "ManufacturerModelName": "Prisma_fit",
-        },
-    ),
-    "nda, submitted": (
-        "nda_submission.csv",
-        "nda",
-        2,
-        ["PatientAge=100Y"],
-        {"PatientID": "NDARTEST0002", "StudyDate": "20100105", "Modality": "MR", "SeriesKey": "two.nii.gz"},
-    ),
-    "nda, downloaded": (
-        "nda_download.txt",
-        "nda",
-        2,
-        ["SeriesDescription~REST"],
-        {
-            "PatientID": "NDARTEST0003",
-            "PatientAge": "009M",
-            "Modality": "PT",
-            "SeriesKey": "901",
-            "PatientSex": "M",
-            "Collection": "Test Collection",
-            "DataURL": "s3://bucket/four",
-        },
-    ),
-    "xcede, old": (
-        "xcede_old.xml",
-        "function-birn",
-        1,
-        ["PatientID=0099"],
-        {"Modality": "MR", "SeriesNumber": "2", "StudyDate": "20050102", "PatientSex": "F"},
-    ),
-    "midas": (
-        "midas_items.json",
-        "",
-        1,
-        ["BodyPartExamined=CHEST"],
-        {
-            "SeriesKey": "530",
-            "PatientID": "GAS-0003",
-            "PatientSex": "F",
-            "PatientAge": "061Y",
-            "Modality": "CT",
-            "SeriesDescription": "CHEST W/O 5mm",
-        },
-    ),
-    "midas tables": (
-        "midas_tables.xml",
-        "",
-        1,
-        ["Modality=MR"],
-        {"SeriesKey": "7", "Manufacturer": "Philips"},
-    ),
-    "sidecars": (
-        "sidecars",
-        "",
-        2,
-        ["SeriesInstanceUID=2.25.1111"],
-        {"PatientID": "4MR1", "Modality": "MR", "SeriesKey": None, "StudyInstanceUID": "2.25.111"},
-    ),
-    "ome": (
-        "ome.ome.xml",
-        "",
-        2,
-        ["SeriesDescription=swatch"],
-        {
-            "Manufacturer": "Test Optics",
-            "Modality": "GM",
-            "StudyDate": "20100223",
-            "StudyDescription": "control set",
-        },
-    ),
-    "bids": (
-        "bids",
-        "",
-        4,
-        ["SeriesDescription=MPRAGE"],
-        {
-            "PatientID": "sub-01",
-            "PatientSex": "M",
-            "PatientAge": "031Y",
-            "Modality": "MR",
-            "Manufacturer": "Siemens",
-            "StudyDate": "20190506",
-            "StudyKey": "sub-01/ses-a",
-            "License": "CC0",
-            "SourceDOI": "10.99999/test.1",
-        },
-    ),
-}
-PARTIAL = {"midas", "midas tables"}  # an item without metadata is rejected
+@pytest.fixture(scope="session")
+def images(held: tuple[Path, Truth]) -> Path:
+    """The DICOM files of archive A."""
+    return held[0] / "a"
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_file_is_recognized_found_and_not_doubled(catalog: Catalog, case: str) -> None:
-    name, archive, rows, conditions, expected = CASES[case]
-    words_ = ("--archive", archive or "mine")[: 0 if archive else 2]
-    code, out, err = catalog.take(FILES / name, *words_)
-    assert code == (3 if case in PARTIAL else 0), err
-    assert out.startswith(f"{archive or 'mine'}: {rows} new, 0 changed, 0 as before")
-    (found,) = catalog.search("series", *conditions)
-    assert {k: found.get(k) for k in expected if k != "PatientComments"} == {
-        k: v for k, v in expected.items() if k != "PatientComments"
-    }
+def test_every_kind_has_an_example() -> None:
+    assert {example.kind for example in EXAMPLES.values()} == set(KINDS)
+
+
+@pytest.fixture(params=["DuckDB", "PostgreSQL"])
+def either(request: pytest.FixtureRequest, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Catalog:
+    """An empty catalog in a file, and in a database."""
+    if request.param == "PostgreSQL":
+        monkeypatch.setenv("CATALOG_PASSWORD", PASSWORD)
+        catalog.move(_emptied(request.getfixturevalue("postgres")))
+    return catalog
+
+
+@functools.cache
+def _database(server: Postgres) -> str:
+    return server.database("kinds")
+
+
+def _emptied(server: Postgres) -> str:
+    kept = store(_database(server), PASSWORD)
+    for archive in kept.held():
+        kept.remove(archive)
+    return _database(server)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_file_is_recognized_found_and_not_doubled(
+    either: Catalog, tmp_path: Path, images: Path, name: str
+) -> None:
+    example = EXAMPLES[name]
+    place = example.make(tmp_path / "in", images)
+    archive = example.archive or "mine"
+    code, out, err = either.take(place, *example.command())
+    assert code == (3 if example.partial else 0), err
+    assert out.split(" (")[0] == f"{archive}: {example.rows} new, 0 changed, 0 as before"
+    (found,) = either.search("series", *example.asked)
+    assert {keyword: found.get(keyword) for keyword in example.says} == example.says
+    before = either.state()
+    code, out, _ = either.take(place, *example.command())
+    assert f" 0 new, 0 changed, {example.rows} as before" in out
+    assert either.state() == before
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_damaged_file_leaves_the_catalog_as_it_was(
+    catalog: Catalog, tmp_path: Path, images: Path, name: str, damage: str
+) -> None:
+    example = EXAMPLES[name]
+    place = example.make(tmp_path / "in", images)
+    if not damaged(place, damage):
+        return  # this form cannot be damaged so
+    archive = ("--archive", example.archive or "mine")
+    catalog.take(FILES / "loni_collection.csv", *archive)
     before = catalog.state()
-    assert f"0 new, 0 changed, {rows} as before" in catalog.take(FILES / name, *words_)[1]
-    assert catalog.state() == before
-
-
-TEXTS = [case for case, (name, *_) in CASES.items() if (FILES / name).is_file()]
-
-
-@pytest.mark.parametrize("case", TEXTS)
-@pytest.mark.parametrize("damage", ["half", "encoding", "one line"])
-def test_a_damaged_file_leaves_the_catalog_as_it_was(catalog: Catalog, case: str, damage: str) -> None:
-    name, archive, *_ = CASES[case]
-    catalog.take(FILES / "loni_collection.csv", "--archive", archive or "mine")
-    before = catalog.state()
-    whole = (FILES / name).read_bytes()
-    spoiled = {
-        "half": whole[: len(whole) // 2],
-        "encoding": whole.replace(b"e", b"\xe9"),
-        "one line": whole.rstrip() + b" " * (33 << 20),
-    }[damage]
-    kind = next(k for k in ("loni.idaxs", "loni", "nda", "xcede", "midas", "ome") if name.startswith(k))
-    kind = {"loni.idaxs": "idaxs"}.get(kind, kind)
-    bad = catalog.write(f"bad/{name}", spoiled)
-    code, out, err = catalog.take(bad, "--archive", archive or "mine", "--as", kind)
-    if damage == "one line" and name.endswith(".xml"):
-        assert code in (0, 3)  # blanks after the root are no harm, and are not kept
-        return
-    assert (code, out) == (2, "")
-    assert err.startswith("broker: ")
-    assert err.count("\n") == 1
-    assert catalog.state() == before
+    ways = [(("--as", example.kind), DAMAGES[damage][2]), ((), ".")]
+    for words_, why in ways[: 1 if "gigabyte" in damage else 2]:
+        code, out, err = catalog.take(place, *archive, *words_, *example.words)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert err.startswith("broker: ")
+        assert re.search(why, err), err
+        assert catalog.state() == before
 
 
 def test_two_tables_of_the_same_images_are_one_set_of_images(catalog: Catalog) -> None:
@@ -263,6 +162,32 @@ def test_hostile_xml_is_refused(catalog: Catalog, attack: str) -> None:
     assert "DOCTYPE" in err or "levels" in err
 
 
+def test_data_sets_of_bids_are_kept_apart(catalog: Catalog) -> None:
+    for name in ("Test faces", "Other faces"):
+        folder = catalog.folder / name
+        shutil.copytree(FILES / "bids", folder)
+        about = folder / "dataset_description.json"
+        about.write_text(about.read_text().replace("Test faces", name))
+        assert " 4 new" in catalog.take(folder, "--archive", "openneuro")[1]
+    assert len(catalog.search("series")) == 6
+    assert len(catalog.search("studies", "PatientID=sub-01")) == 2
+
+
+def test_times_and_fields_of_nda_are_those_of_dicom(catalog: Catalog) -> None:
+    table = (FILES / "nda_download.txt").read_text().splitlines()
+    more = (
+        ("mri_repetition_time_pd", "mri_echo_time_pd"),
+        ("Repetition Time (seconds)", "Echo Time (seconds)"),
+    )
+    ends = [*more, ("2.3", "0.00298"), ("n/a", "")]
+    text = "".join(f'{line}\t"{tr}"\t"{te}"\n' for line, (tr, te) in zip(table, ends, strict=True))
+    catalog.take(catalog.write("image03.txt", text))
+    found = catalog.search(
+        "series", "RepetitionTime=2300", "EchoTime=2.98", "MagneticFieldStrength=3", "Modality=MR"
+    )
+    assert of(found, "SeriesKey") == ["900"]
+
+
 # --- values
 
 
@@ -288,6 +213,13 @@ def test_hostile_xml_is_refused(catalog: Catalog, attack: str) -> None:
         (words.modality, "mri", "MR"),
         (words.modality, "n/a", None),
         (words.modality, "CT", "CT"),
+        (words.modality, "X-Ray", "DX"),
+        (words.tesla, "3T", "3"),
+        (words.tesla, "1.5 Tesla", "1.5"),
+        (words.tesla, "high", None),
+        (words.milliseconds, "0.00298", "2.98"),
+        (words.milliseconds, "2", "2000"),
+        (words.milliseconds, "long", None),
         (words.whole, "123.0", 123),
         (words.whole, "1.5", None),
         (words.said, " N/A ", None),
@@ -302,8 +234,5 @@ def test_ages_in_months() -> None:
 
 
 def test_every_kind_is_documented() -> None:
-    from catalog.imports.kinds import KINDS
-
     page = (FILES.parent.parent / "docs" / "catalog.md").read_text()
     assert [name for name in KINDS if f"| `{name}` |" not in page] == []
-    assert json.loads((FILES / "midas_items.json").read_text())["stat"] == "ok"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from broker.cli import OK
+from broker.cli.routes import commands
 from broker.errors import BadConfig, BadQuery
 from broker.knowing.knowledge import Knowledge, conditions, judged, knowledge, own_row
 from broker.registry import adapters
@@ -76,6 +77,7 @@ def _table(rows: list[Row], archives: Mapping[str, Archive], spoken: list[str]) 
     printing.show(made, printing.console())
     print("* asked when a query names no archive; the others with --at NAME. State: as a dated source says,")
     print("  not as seen from here. `broker matrix ARCHIVE --why` shows what is known, and from where.")
+    print("  import as KIND: `broker catalog import FILE --as KIND --archive ARCHIVE` (docs/archives).")
 
 
 def _how(row: Row) -> str:
@@ -104,6 +106,7 @@ def _plain(row: Row, a: Archive | None, spoken: list[str]) -> dict[str, object]:
         "as_of": row.today.as_of,
         "cite": "; ".join(e.source.title for e in row.today.evidence),
         "route": dataclasses.asdict(row.route) if row.route else None,
+        "commands": commands(row.id, row.route) if row.route else [],
         "successors": row.today.successors,
         "asked": False,
     }

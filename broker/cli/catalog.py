@@ -81,6 +81,8 @@ def _propose(place: Path, options: Options) -> None:
 
     try:
         (file,), _ = listed(place)
+        if not text.first_line(text.head(file)):
+            return
         names = text.table(file, options, csv_mapped.delimiter(file)).names
     except (BadFile, ValueError):
         return
@@ -97,16 +99,11 @@ def _told(source: Source, outcome: Outcome, args: argparse.Namespace) -> None:
         parts.append(f"{outcome.missing:,} of an earlier import no longer in the file, kept (--replace)")
     print(f"{source.archive}: {', '.join(parts)} ({source.kind}: {line(source.place)})")
     for rejected in outcome.rejected[:SHOWN]:
-        print(f"rejected: {_where(rejected)}: {line(rejected.reason)}", file=sys.stderr)
+        print(line(f"rejected: {rejected.text()}"), file=sys.stderr)
     if outcome.refused > SHOWN and not args.rejected:
         print(f"rejected: {outcome.refused - SHOWN:,} more; --rejected FILE lists them", file=sys.stderr)
     if args.rejected:
         _write(Path(args.rejected), outcome.rejected)
-
-
-def _where(rejected: Rejected) -> str:
-    parts = [line(rejected.file)] if rejected.file else []
-    return " ".join([*parts, f"line {rejected.line}"] if rejected.line else parts) or "the file"
 
 
 def _write(place: Path, rejected: list[Rejected]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from broker.cli.matrix_export import markdown, rows_as
+from broker.cli.routes import commands
 from broker.cli.signs import dated, legend, words
 from catalog.collection import Collection, Count
 from catalog.evidence import Evidence
@@ -61,7 +62,7 @@ def _archive(row: Row, matrix: Matrix) -> str:
         parts.append(markdown(row.institution))
     if row.note:
         parts.append(markdown(row.note))
-    parts += ["## How a query reaches it", _route(row.route)] if row.route else []
+    parts += ["## How a query reaches it", _route(row.id, row.route)] if row.route else []
     parts += ["## Today", _today(row)]
     records = [c for c in shipped_collections() if c.archive == row.id]
     if records:
@@ -70,7 +71,7 @@ def _archive(row: Row, matrix: Matrix) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _route(route: Route) -> str:
+def _route(archive: str, route: Route) -> str:
     lines = [f"**{route.how}**. {markdown(route.why)}"]
     if route.ask:
         lines.append(f"Asked as: {', '.join(f'`--at {name}`' for name in route.ask)}.")
@@ -79,7 +80,7 @@ def _route(route: Route) -> str:
     if route.importers:
         kinds = " or ".join(f"`--as {name}`" for name in route.importers)
         lines.append(f"Imported by `broker catalog import` with {kinds}: {markdown(route.files)}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "```sh", *commands(archive, route), "```"])
 
 
 def _today(row: Row) -> str:

@@ -18,7 +18,7 @@ from catalog.imports.sidecar import described
 from catalog.keywords import Level
 from catalog.problems import BadFile
 
-VERSION = 1
+VERSION = 2
 MARKS = ("dataset_description.json", "participants.tsv")
 DATATYPES = {
     **dict.fromkeys(("anat", "func", "dwi", "fmap", "perf", "mrs"), "MR"),
@@ -201,10 +201,15 @@ def _values(told: _Set, stem: str, found: re.Match[str]) -> dict[str, Any]:
         **{k: v for k, v in person.items() if v},
         **({"PatientAge": words.or_raw(words.age_in_years, visit["age"])} if visit.get("age") else {}),
         "PatientID": who,
-        "StudyKey": None if own.get("StudyInstanceUID") else f"{who}/{session}" if session else who,
-        "SeriesKey": None if own.get("SeriesInstanceUID") else stem,
+        "StudyKey": None if own.get("StudyInstanceUID") else _key(told, who, session),
+        "SeriesKey": None if own.get("SeriesInstanceUID") else _key(told, stem),
         "ClinicalTrialTimePointID": session,
     }
+
+
+def _key(told: _Set, *parts: str | None) -> str:
+    """A key of an archive with several data sets, all of which have a `sub-01`."""
+    return "/".join(part for part in (told.name, *parts) if part)
 
 
 def _holds_for(place: str, stem: str) -> bool:

@@ -55,8 +55,10 @@ def recognized(files: list[File]) -> Kind:
         if name:
             found[name] += 1
     if not found:
+        other = text.divided_by(text.first_line(text.head(files[0]))) if len(files) == 1 else ""
+        how = f", and its columns are divided by {other!r}: --delimiter {other!r}" if other else ""
         raise Unrecognized(
-            f"{_what(files)}: nothing that is known by its content; say --as {'|'.join(KINDS)}"
+            f"{_what(files)}: nothing that is known by its content; say --as {'|'.join(KINDS)}{how}"
         )
     if "dicom" in found:
         found.pop("dicomdir", None)

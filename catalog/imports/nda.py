@@ -11,19 +11,25 @@ from catalog.imports.named import Columns
 from catalog.imports.rows import File, Found, Options, Rejected, Row
 from catalog.keywords import Level
 
-VERSION = 1
+VERSION = 2
 SAME = {
     "collection_title": "Collection", "subjectkey": "PatientID", "src_subject_id": "OtherPatientIDs",
     "image_description": "SeriesDescription", "scan_type": "ProtocolName", "image_file": "DataURL",
     "scanner_manufacturer_pd": "Manufacturer", "scanner_type_pd": "ManufacturerModelName",
-    "scanner_software_versions_pd": "SoftwareVersions", "magnetic_field_strength": "MagneticFieldStrength",
-    "image_slice_thickness": "SliceThickness", "mri_repetition_time_pd": "RepetitionTime",
-    "mri_echo_time_pd": "EchoTime", "flip_angle": "FlipAngle", "patient_position": "PatientPosition",
+    "scanner_software_versions_pd": "SoftwareVersions", "image_slice_thickness": "SliceThickness",
+    "flip_angle": "FlipAngle", "patient_position": "PatientPosition",
     "photomet_interpret": "PhotometricInterpretation", "visit": "ClinicalTrialTimePointID",
 }  # fmt: skip
+READ = {
+    "interview_date": ("StudyDate", words.date),
+    "sex": ("PatientSex", words.sex),
+    "magnetic_field_strength": ("MagneticFieldStrength", words.tesla),
+    "mri_repetition_time_pd": ("RepetitionTime", words.milliseconds),  # both are in seconds
+    "mri_echo_time_pd": ("EchoTime", words.milliseconds),
+}
 NAMES = {
-    **{name: (name,) for name in SAME},
-    **{n: (n,) for n in ("image03_id", "interview_date", "interview_age", "image_modality", "collection_id")},
+    **{name: (name,) for name in (*SAME, *READ)},
+    **{n: (n,) for n in ("image03_id", "interview_age", "image_modality", "collection_id")},
     "sex": ("sex", "gender"),
 }
 
@@ -61,11 +67,15 @@ def _row(said: dict[str, str | None], line: int, file: str) -> Row | Rejected:
     months = words.whole(said.get("interview_age"))
     values = {
         **{target: said.get(name) for name, target in SAME.items()},
-        "PatientSex": words.or_raw(words.sex, said.get("sex")),
+        **{target: words.or_raw(read, said.get(name)) for name, (target, read) in READ.items()},
         "PatientAge": said.get("interview_age") if months is None else words.age_in_months(months),
-        "StudyDate": words.or_raw(words.date, said.get("interview_date")),
         "Modality": words.modality(said.get("image_modality")),
-        "SeriesKey": said.get("image03_id") or said.get("image_file"),
+        "SeriesKey": said.get("image03_id") or _own_key(said),
     }
     values["Collection"] = values["Collection"] or said.get("collection_id")
     return Row(Level.SERIES, values, line, file)
+
+
+def _own_key(said: dict[str, str | None]) -> str | None:
+    """What names an image before NDA has numbered it: several patients may have a `T1.nii.gz`."""
+    return f"{said['subjectkey']}/{said['image_file']}" if said.get("image_file") else None

@@ -35,6 +35,11 @@ class Rejected:
     reason: str
     file: str = ""
 
+    def text(self) -> str:
+        """As a line for people."""
+        where = " ".join([self.file] * bool(self.file) + [f"line {self.line}"] * bool(self.line))
+        return f"{where or 'the file'}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class File:

@@ -66,32 +66,39 @@ def table(file: File, options: Options, delimiter: str = ",", skip: int = 0) -> 
         next(text, "")
     cut = _Cut(text)
     reader = csv.reader(cut, delimiter=options.delimiter or delimiter, strict=True)
-    header = _first(reader, file)
+    header = _first(reader, cut, file)
     _usable(header, file)
     return Table(header, _rows(reader, header, file, skip, cut, options.unended))
 
 
 class _Cut:
-    """Passes lines on, and knows whether the last one had an end."""
+    """Passes lines on, and knows the last one, and whether it had an end."""
 
     def __init__(self, text: Iterator[str]) -> None:
         self._text = text
+        self.line = ""
         self.ended = True
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._text)
-        self.ended = line.endswith(("\n", "\r"))
-        return line
+        self.line = next(self._text)
+        self.ended = self.line.endswith(("\n", "\r"))
+        return self.line
 
 
-def _first(reader: Iterator[list[str]], file: File) -> list[str]:
+def _first(reader: Iterator[list[str]], cut: _Cut, file: File) -> list[str]:
     try:
         found = next((row for row in reader if any(cell.strip() for cell in row)), None)
+        why = "" if found is None or len(found) > 1 else "it has one column"
     except csv.Error as error:
-        raise BadFile(f"{label(file)}: its header cannot be read: {error}") from error
+        found, why = [], str(error)
+    other = divided_by(cut.line) if why else ""
+    if other:
+        raise BadFile(f"{label(file)}: its columns are divided by {other!r}; say --delimiter {other!r}")
+    if found == []:
+        raise BadFile(f"{label(file)}: its header cannot be read: {why}")
     if found is None:
         raise BadFile(f"{label(file)}: it is empty")
     return [cell.strip() for cell in found]
@@ -104,6 +111,11 @@ def _usable(header: list[str], file: File) -> None:
     twice = next((name for name in header if folded.count(name.lower()) > 1), None)
     if twice is not None:
         raise BadFile(f"{label(file)}: the column {twice!r} stands twice in its header")
+
+
+def divided_by(line: str) -> str:
+    """What divides the columns of a header that has no commas: a semicolon, a bar or a tab, or ""."""
+    return next((mark for mark in ";|\t" if line.count(mark) > line.count(",")), "")
 
 
 def _rows(
@@ -147,6 +159,12 @@ def head(file: File, size: int = 65_536) -> bytes:
     stream: BinaryIO
     with file.open() as stream:
         return stream.read(size)
+
+
+def first_line(beginning: bytes) -> str:
+    """The first line of a table's beginning; "" of what is no text."""
+    line = beginning.split(b"\n", 1)[0]
+    return "" if b"\0" in line or line[:1] in (b"{", b"[", b"<") else line.decode("utf-8", "replace")
 
 
 def header_of(beginning: bytes, delimiter: str = ",", line: int = 0) -> list[str]:

@@ -17,7 +17,7 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
 # what archives of research call the defined terms of PS3.3 C.7.3.1.1.1
 _MODALITY = {
     "mri": "MR", "fmri": "MR", "dti": "MR", "smri": "MR", "pet": "PT", "spect": "NM", "ultrasound": "US",
-    "mammography": "MG", "x-ray": "DX", "xray": "DX", "meg": "", "eeg": "EEG",
+    "mammography": "MG", "microscopy": "GM", "x-ray": "DX", "xray": "DX", "meg": "", "eeg": "EEG",
 }  # fmt: skip
 
 
@@ -83,6 +83,17 @@ def whole(text: str | None) -> int | None:
     found = number(text)
     value = float(found) if found else None
     return int(value) if value is not None and value == int(value) else None
+
+
+def milliseconds(text: str | None) -> str | None:
+    """A time in seconds, as DICOM writes it."""
+    found = number(text)
+    return f"{round(float(found) * 1000, 6):.15g}" if found else None
+
+
+def tesla(text: str | None) -> str | None:
+    """A field strength, also written `3T` or `1.5 Tesla`."""
+    return number(re.sub(r" *t(esla)?$", "", (text or "").strip().lower()))
 
 
 def age_in_years(text: str | None) -> str | None:
