@@ -106,5 +106,5 @@ def _import(own: Catalog, words: list[str], images: Path) -> str:
 
 def _found(own: Catalog, words: list[str], asked: tuple[str, ...] | list[str]) -> None:
     at = words.index("CONDITION")
-    found = own.search(*words[1:at], *asked, *words[at + 1 :])
+    found = own.search(*words[1:at], *asked, *words[at + 1 :], "--timeout", "200")
     assert found, (words, asked)
