@@ -29,7 +29,9 @@ from catalog.keywords import Level
 
 log = logging.getLogger("broker")
 
-GRACE = 0.2  # seconds after the deadline in which an archive may still end by itself
+GRACE = 0.15  # seconds after the deadline in which an archive may still end by itself
+CLOSING = 1.0  # seconds that archives have for letting go of what they hold, where the deadline leaves them
+MOMENT = 0.04  # seconds that they have in any case
 WAITING = 64  # pages that may wait for a slow reader before archives are slowed down too
 
 
@@ -95,9 +97,23 @@ class Asking:
     ) -> None:
         for task in self._tasks:
             task.cancel()
+        # whoever leaves may be cancelled once more; everything is closed nevertheless
+        await asyncio.shield(asyncio.create_task(self._closed()))
+
+    async def _closed(self) -> None:
+        """No archive is asked any more, and what each holds open is closed, as far as it lets itself be."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=GRACE)
-        await asyncio.gather(*(a.close() for a, _ in self._archives if isinstance(a, Closes)))
+            await asyncio.wait(self._tasks, timeout=min(max(self._left(), 0), GRACE))
+        closing = [asyncio.create_task(a.close()) for a, _ in self._archives if isinstance(a, Closes)]
+        if closing:
+            await asyncio.wait(closing, timeout=min(max(self._left(), MOMENT), CLOSING))
+        for task in closing:
+            if not task.cancel():
+                task.result()
+
+    def _left(self) -> float:
+        """Seconds until everything has to be over."""
+        return self._end + GRACE - asyncio.get_running_loop().time()
 
     def __aiter__(self) -> Asking:
         return self

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -179,8 +179,11 @@ class Store(Protocol):
         """Forget an archive; how many rows it had."""
         ...
 
-    def reader(self) -> Reader:
-        """A connection to search with, in which `table(archive)` is to be found."""
+    def reader(self, gone: Callable[[], bool] = ...) -> Reader:
+        """A connection to search with, in which `table(archive)` is to be found.
+
+        Whatever it waits for ends soon after `gone` says that nobody waits for it.
+        """
         ...
 
 

@@ -15,7 +15,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +73,9 @@ class DuckStore:
             db.close()
         return [Imported(Source(*row[:5]), *row[5:]) for row in rows]
 
-    def reader(self) -> duckdb.DuckDBPyConnection:
-        """A cursor of the file as it is now."""
+    def reader(self, gone: Callable[[], bool] = lambda: False) -> duckdb.DuckDBPyConnection:
+        """A cursor of the file as it is now; DuckDB waits for nobody."""
+        del gone
         with _faults(self.path):
             return _shared(self.path)
 

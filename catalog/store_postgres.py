@@ -7,15 +7,12 @@ before it begins: nobody waits for it, and it waits (a while) for searches that 
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from catalog import store_sql as sql
@@ -27,8 +24,10 @@ from catalog.store_taking import ABOUT, OWN, SOURCES, STAGED, TABLES, Taking, sp
 if TYPE_CHECKING:
     import psycopg
 
+    from catalog.postgres_reader import PostgresReader, Watched
+
 PATIENCE = 10.0  # seconds to wait for another import, or for a lock
-IDLE = 8  # connections of a process that are kept open
+ANSWERS = 3.0  # seconds until it must have said what it holds
 LOCK = 0x1DB6_CA7A  # the advisory lock of imports
 INDEXED = ("PatientID", "StudyInstanceUID", "StudyKey", "SeriesInstanceUID", "SeriesKey", "StudyDate")
 SEARCHED = ("SeriesDescription", "StudyDescription", "ProtocolName", "PatientName", "BodyPartExamined")
@@ -71,7 +70,8 @@ class PostgresStore:
     def _all_if_there(self, text: str) -> list[tuple[Any, ...]]:
         from psycopg import errors
 
-        db = self.reader()
+        end = time.monotonic() + ANSWERS
+        db = self.reader(lambda: time.monotonic() > end)
         try:
             db.execute(text)
             return db.fetchmany(1_000_000)
@@ -82,9 +82,11 @@ class PostgresStore:
         finally:
             db.close()
 
-    def reader(self) -> PostgresReader:
+    def reader(self, gone: Callable[[], bool] = lambda: False) -> PostgresReader:
         """A connection that only reads; it is used again when it was closed."""
-        return PostgresReader(self)
+        with self.faults():
+            from catalog.postgres_reader import PostgresReader
+        return PostgresReader(self.url, self.connected, self.faults, gone)
 
     def take(self, source: Source, found: Iterable[Row | Rejected], replace: bool = False) -> Outcome:
         """Import in one transaction."""
@@ -111,11 +113,11 @@ class PostgresStore:
             db.execute("DELETE FROM sources WHERE archive = %s", [archive])
         return sum(told.rows.values())
 
-    def connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def connected(self) -> Watched:
         """A connection. Raises psycopg.Error."""
-        import psycopg
+        from catalog.postgres_reader import Watched
 
-        return psycopg.connect(
+        return Watched.connect(
             self.url,
             password=self._password,
             connect_timeout=5,
@@ -135,7 +137,7 @@ class PostgresStore:
             db.execute("CREATE SCHEMA IF NOT EXISTS imaging_broker")
             for made in (*_FUNCTIONS, *TABLES, f"CREATE TABLE IF NOT EXISTS {name} ({OWN})"):
                 db.execute(made)
-            known = {column for (column,) in db.execute(*_bound(_COLUMNS, [name])).fetchall()}
+            known = {column for (column,) in db.execute(*sql.bound(_COLUMNS, [name])).fetchall()}
             added = [f'ADD COLUMN "{k}" TEXT COLLATE "C"' for k in keywords if k not in known]
             if added:
                 db.execute(f"ALTER TABLE {name} {', '.join(added)}")
@@ -184,7 +186,7 @@ class PostgresTaking(Taking):
 
     def all(self, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Every row of a statement."""
-        cursor = self._db.execute(*_bound(text, values))
+        cursor = self._db.execute(*sql.bound(text, values))
         return cursor.fetchall() if cursor.description else []
 
     def load(self) -> None:
@@ -254,103 +256,3 @@ class PostgresTaking(Taking):
     def _name(self, what: str) -> str:
         """The name of an index: short, for PostgreSQL cuts names."""
         return f'"i_{hashlib.sha256(f"{self.table} {what}".encode()).hexdigest()[:24]}"'
-
-
-_IDLE: dict[tuple[int, str], list[psycopg.Connection[tuple[Any, ...]]]] = {}
-_GUARD = threading.Lock()
-
-
-@atexit.register
-def _let_go() -> None:
-    """What is idle is closed with the process that opened it."""
-    with _GUARD:
-        for (process, _), kept in _IDLE.items():
-            while kept and process == os.getpid():
-                kept.pop().close()
-
-
-class PostgresReader:
-    """A connection that only reads, with one statement at a time whose rows come as they are fetched."""
-
-    def __init__(self, store: PostgresStore) -> None:
-        self._store = store
-        self._pool = (os.getpid(), store.url)
-        self._busy = False
-        self._cancelled = False
-        with store.faults():
-            self._db = self._idle() or self._reading()
-        self._cursor: Any = None
-
-    def _reading(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection in whose transactions every statement sees the same state, whatever is imported."""
-        import psycopg
-
-        db = self._store.connected()
-        db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        return db
-
-    def _idle(self) -> psycopg.Connection[tuple[Any, ...]] | None:
-        """One that is open and alive: the server may have gone since."""
-        import psycopg
-
-        while True:
-            with _GUARD:
-                kept = _IDLE.get(self._pool) or []
-                db = kept.pop() if kept else None
-            if db is None:
-                return None
-            with contextlib.suppress(psycopg.Error):
-                db.execute("SELECT 1")
-                return db
-            db.close()
-
-    def execute(self, text: str, values: Sequence[str] = ()) -> None:
-        """Begin a statement."""
-        with self._working():
-            if self._db.autocommit:
-                self._db.autocommit = False
-            if self._cursor is not None:
-                self._cursor.close()
-            self._cursor = self._db.cursor(name="found")
-            self._cursor.execute(*_bound(text, values))
-
-    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
-        """The next rows of it."""
-        with self._working():
-            return list(self._cursor.fetchmany(size))
-
-    @contextlib.contextmanager
-    def _working(self) -> Iterator[None]:
-        self._busy = True
-        try:
-            with self._store.faults():
-                yield
-        finally:
-            self._busy = False
-
-    def interrupt(self) -> None:
-        """Cancel what is under way, once."""
-        if self._busy and not self._cancelled:
-            self._cancelled = True
-            self._db.cancel_safe(timeout=2)
-
-    def close(self) -> None:
-        """Keep the connection for the next, unless it is broken."""
-        import psycopg
-
-        with contextlib.suppress(psycopg.Error):
-            if self._cursor is not None:
-                self._cursor.close()
-            self._db.rollback()
-            self._db.autocommit = True
-            with _GUARD:
-                kept = _IDLE.setdefault(self._pool, [])
-                if len(kept) < IDLE:
-                    kept.append(self._db)
-                    return
-        self._db.close()
-
-
-def _bound(text: str, values: Sequence[Any]) -> tuple[str, Sequence[Any] | None]:
-    """A statement as psycopg wants it."""
-    return (text.replace("%", "%%").replace("?", "%s"), values) if values else (text, None)

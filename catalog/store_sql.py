@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from catalog.holdings import Column, Held
@@ -19,6 +19,11 @@ NUMERIC = frozenset({"IS", "DS", "SL", "SS", "SV", "UL", "US", "UV", "FL", "FD"}
 def quoted(names: Iterable[str]) -> str:
     """Columns, as a list."""
     return ", ".join(f'"{name}"' for name in names)
+
+
+def bound(text: str, values: Sequence[Any]) -> tuple[str, Sequence[Any] | None]:
+    """A statement with `?` for its values as psycopg wants it."""
+    return (text.replace("%", "%%").replace("?", "%s"), values) if values else (text, None)
 
 
 def value(name: str, old: Iterable[str], staged: Iterable[str], sole: str) -> str:

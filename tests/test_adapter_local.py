@@ -18,7 +18,7 @@ from broker.adapter import Adapter
 from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
 from broker.meaning import values
-from catalog import store_postgres
+from catalog import postgres_reader, store_postgres
 from catalog.holdings import Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
@@ -98,7 +98,7 @@ class TestPostgres(TestLocal):
     def _database(self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
         """One connection is kept open from the beginning, and never more: so a leak can be told from it."""
         type(self).url = _filled_database(postgres)
-        monkeypatch.setattr(store_postgres, "IDLE", 1)
+        monkeypatch.setattr(postgres_reader, "IDLE", 1)
         made = store(self.url, PASSWORD)
         assert isinstance(made, store_postgres.PostgresStore)
         made.reader().close()

@@ -8,8 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
+from injecting.place import holdings
 from peers.qido import QidoServer
-from trials import holdings
 
 from broker.api import Session
 from broker.cli import main

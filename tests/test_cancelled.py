@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from injecting.held import Held, settled
 from test_adapter_local import filled, whole
-from trials import Held, settled
 
 from adapters.idc.adapter import Idc
 from adapters.local.adapter import Local

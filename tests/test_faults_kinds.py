@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from asking import uids
+from injecting.held import Held, settled
+from injecting.kinds import behind
+from injecting.place import Place, ask, dicomweb, holdings
 from peers import faults
 from peers.cases import HTTP, Case
 from peers.faults import HOST, Fault, Faulty
@@ -20,11 +23,6 @@ from peers.orthanc import Orthanc
 from peers.qido import QidoServer
 from peers.shelves import shelves
 from peers.xnat import XnatServer, fixture_site
-from trials import Held, Place, ask, dicomweb, holdings, settled
-
-from broker.adapter import Adapter
-from broker.registry import adapter_for
-from catalog.archives import Archive
 
 SERVERS: dict[str, Callable[[], AbstractAsyncContextManager[Any]]] = {
     "dicomweb": lambda: QidoServer(holdings(3)),
@@ -42,15 +40,6 @@ LATE = 1.0  # seconds over the deadline on a machine that is busy with other tes
 async def place() -> AsyncIterator[Place]:
     async with Place() as made:
         yield made
-
-
-def behind(kind: str, url: str, port: int) -> Adapter:
-    """The archive of this kind, asked through the port of a fault."""
-    parts = urlsplit(url)
-    scheme = "dimse" if kind == "dimse" else "http"
-    options: dict[str, Any] = {"lists_all": True} if kind in ("dicomweb", "dimse") else {}
-    url = f"{scheme}://{HOST}:{port}{parts.path}"
-    return adapter_for(Archive("a3", kind, url=url, options=options, limits={"bytes": 2_000_000}))
 
 
 async def harmless(place: Place, kind: str, url: str, fault: Fault, upstream: int) -> tuple[str, str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from asking import report_of
+from injecting.place import holdings
 from peers.faults import HOST, Faulty, Wire, through
 from peers.qido import QidoServer
-from trials import holdings
 
 from broker.api import Session
 from broker.errors import BadConfig

@@ -118,7 +118,7 @@ class Local:
             await worker.close()
 
     def _worker(self) -> Worker[Reader]:
-        return Worker("catalog", lambda _: self._store.reader(), _translated)
+        return Worker("catalog", lambda stop: self._store.reader(stop.is_set), _translated)
 
     async def check(self) -> str:
         """What is held, and since when. Raises ArchiveError."""

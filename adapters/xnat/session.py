@@ -45,7 +45,8 @@ class XnatSession:
         self._login = login
         self._provider = provider
         self._cookie: Secret | None = None
-        self._turn: asyncio.Lock | None = None
+        self._made: Secret | None = None  # opened, perhaps not verified yet
+        self._opening: asyncio.Task[Secret] | None = None
 
     async def get(self, target: str, accept: str = "application/json") -> bytes:
         """The body of a reply to this user. Logs in first, and again once where the session was lost.
@@ -82,15 +83,23 @@ class XnatSession:
 
     async def close(self) -> None:
         """End the session on the server, unless it was given or is used by others; close the connections."""
-        cookie = self._cookie
-        if self.holders == 0:
-            self._cookie, self._turn = None, None
-            if cookie is not None and self._login.kind != "jsession":
+        try:
+            if self.holders == 0:
                 # whoever leaves is not kept waiting by a server that does not answer
                 with contextlib.suppress(ArchiveError, TimeoutError):
                     async with asyncio.timeout(BYE):
-                        await self._http.ask("/data/JSESSION", _TEXT, "DELETE", headers=_sending(cookie))
-        await self._http.close()
+                        await self._end()
+        finally:
+            await self._http.close()
+
+    async def _end(self) -> None:
+        """End the session on the server, also one that is just being opened. Raises ArchiveError."""
+        if self._opening is not None:
+            await asyncio.gather(self._opening, return_exceptions=True)
+        cookie = self._cookie or self._made
+        self._cookie, self._made, self._opening = None, None, None
+        if cookie is not None and self._login.kind != "jsession":
+            await self._http.ask("/data/JSESSION", _TEXT, "DELETE", headers=_sending(cookie))
 
     async def _as_user(self, target: str, accept: str, sent: Secret | None) -> bytes:
         """The body. Raises _Lost where the reply is to somebody else."""
@@ -110,24 +119,24 @@ class XnatSession:
 
     async def _ready(self) -> Secret | None:
         """The session, logged in to when it is first needed."""
-        if self._cookie is None and self._login.kind != "none":
-            async with self._lock():
-                if self._cookie is None:
-                    self._cookie = await self._log_in()
-        return self._cookie
+        if self._cookie is not None or self._login.kind == "none":
+            return self._cookie
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._log_in())
+        # whoever is cancelled meanwhile does not know what the server has opened: `close` waits for it
+        return await asyncio.shield(self._opening)
 
     async def _again(self, lost: Secret | None, why: Exception) -> Secret | None:
         """A new session in place of a lost one; several requests may have found it out at once."""
         if self._login.kind == "jsession":
             raise Forbidden("the session that was given has ended", "session_lost") from why
-        async with self._lock():
-            if self._cookie is lost:
-                self._cookie = await self._log_in()
-        return self._cookie
+        if self._cookie is lost:
+            self._cookie = None
+        return await self._ready()
 
     async def _log_in(self) -> Secret:
         """A session of the user, verified. Raises ArchiveError."""
-        made = await self._opened()
+        self._made = made = await self._opened()
         reply = await self._http.ask("/data/auth", _TEXT, headers=_sending(made))
         told = _USER.search((reply.body or b"").decode("utf-8", "replace"))
         user = told[1] if told else "guest"
@@ -135,6 +144,7 @@ class XnatSession:
         known = self._login.kind == "jsession" or _ALIAS.fullmatch(wanted) or user.lower() == wanted.lower()
         if user == "guest" or not known:
             raise Forbidden("it does not say that the user is logged in")
+        self._cookie = made
         return made
 
     async def _opened(self) -> Secret:
@@ -151,12 +161,6 @@ class XnatSession:
         if self._provider:
             form["provider"] = self._provider
         return _token(await self._http.ask("/data/services/auth", _TEXT, "PUT", form))
-
-    def _lock(self) -> asyncio.Lock:
-        """One log-in at a time; made anew after every closing, for a lock belongs to one event loop."""
-        if self._turn is None:
-            self._turn = asyncio.Lock()
-        return self._turn
 
 
 class _Lost(Exception):

@@ -228,8 +228,17 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen
 
 
 def spoiled(at: int, how: str, rng: random.Random | None = None) -> Fault:
-    """The honest archive until byte `at` of all it says, then `how`: cut, reset, stall, slow, garbage."""
+    """The honest archive until byte `at` of all it says, then `how`.
+
+    cut, reset    the connection ends, by FIN or RST
+    stall         nothing more comes
+    slow, drip    it goes on after a moment; it goes on a byte at a time
+    garbage       random bytes, then the end
+    flip          one byte is another one, and it goes on
+    abort         an A-ABORT (PS3.8 9.3.8), then the end
+    """
     sent = [0]  # of all connections: a second try may get further
+    chance = rng or random.Random(at)
 
     async def spoil(data: bytes, wire: Wire) -> bool:
         room = max(at - sent[0], 0)
@@ -238,17 +247,31 @@ def spoiled(at: int, how: str, rng: random.Random | None = None) -> Fault:
         sent[0] += min(room, len(data))
         if len(data) <= room:
             return True
-        if how == "slow":
-            await asyncio.sleep(0.05)
-            wire.writer.write(data[room:])
-            sent[0] = -(10**9)
-            return True
-        return await _end(how, wire, rng or random.Random(at))
+        if how not in GOES_ON:
+            return await _end(how, wire, chance)
+        sent[0] = -(10**9)
+        await _go_on(how, data[room:], wire, chance)
+        return True
 
     async def play(wire: Wire) -> None:
         await through(wire, spoil)
 
     return play
+
+
+GOES_ON = ("slow", "drip", "flip")
+ENDS = ("cut", "reset", "stall", "garbage")
+
+
+async def _go_on(how: str, data: bytes, wire: Wire, rng: random.Random) -> None:
+    if how == "flip":
+        data = bytes([data[0] ^ rng.randrange(1, 256)]) + data[1:]
+    if how == "slow":
+        await asyncio.sleep(0.05)
+    for part in (data[i : i + 1] for i in range(len(data))) if how == "drip" else (data,):
+        wire.writer.write(part)
+        await wire.writer.drain()
+        await asyncio.sleep(0.02 if how == "drip" else 0)
 
 
 async def _end(how: str, wire: Wire, rng: random.Random) -> bool:
@@ -258,7 +281,32 @@ async def _end(how: str, wire: Wire, rng: random.Random) -> bool:
         await asyncio.Event().wait()
     elif how == "garbage":
         wire.writer.write(rng.randbytes(200))
+    elif how == "abort":
+        wire.writer.write(bytes([7, 0, 0, 0, 0, 4, 0, 0, 2, 0]))
     return False
+
+
+def endless_pending() -> Fault:
+    """The honest archive until its first pending response (PS3.7 9.3.2.2), and that one for ever."""
+    raw, at, begin = bytearray(), [0], [0]
+
+    async def spoil(data: bytes, wire: Wire) -> bool:
+        raw.extend(data)
+        while (end := at[0] + 6 + int.from_bytes(raw[at[0] + 2 : at[0] + 6], "big")) <= len(raw):
+            is_data, control = raw[at[0]] == 4, raw[at[0] + 11] if end > at[0] + 11 else 0
+            begin[0] = begin[0] or (at[0] if is_data else 0)
+            wire.writer.write(raw[at[0] : end])
+            at[0] = end
+            while is_data and control == 2:  # the last part of an identifier
+                wire.writer.write(raw[begin[0] : end])
+                await wire.writer.drain()
+                await asyncio.sleep(0)
+        return True
+
+    async def play(wire: Wire) -> None:
+        await through(wire, spoil)
+
+    return play
 
 
 def bomb(mib: int = 300) -> bytes:

@@ -1,0 +1,173 @@
+"""Connections to PostgreSQL that only read, kept open for the next search, left as soon as nobody waits."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
+from typing import Any
+
+import psycopg
+
+from catalog import store_sql as sql
+
+IDLE = 8  # connections of a process that are kept open
+LOOK = 0.02  # seconds between looks whether anybody still waits
+BYE = 0.05  # seconds in which a statement that nobody waits for may end by being cancelled
+
+Gone = Callable[[], bool]
+"""Whether nobody waits any more."""
+
+
+class Watched(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose waiting ends soon after nobody waits for it any more, whatever the server does."""
+
+    gone: Gone = staticmethod(lambda: False)
+    _since: float | None = None
+
+    def watch(self, gone: Gone) -> None:
+        """From now on."""
+        self.gone, self._since = gone, None
+
+    def wait(self, gen: Any, interval: float = LOOK, **more: Any) -> Any:
+        """As psycopg waits, and looks whether anybody still waits. Raises psycopg.OperationalError."""
+        return super().wait(self._steps(gen), min(interval, LOOK), **more)
+
+    def _steps(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The steps of a conversation; psycopg takes one whenever something came, and at every look."""
+        try:
+            step = next(gen)
+            while True:
+                ready = yield step
+                self._patient()
+                step = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    def _patient(self) -> None:
+        if self.gone():
+            self._since = self._since or time.monotonic()
+            if time.monotonic() - self._since > BYE:
+                raise psycopg.OperationalError("nobody waits for it any more")
+
+
+_IDLE: dict[tuple[int, str], list[Watched]] = {}
+_GUARD = threading.Lock()
+
+
+@atexit.register
+def _let_go() -> None:
+    """What is idle is closed with the process that opened it."""
+    with _GUARD:
+        for (process, _), kept in _IDLE.items():
+            while kept and process == os.getpid():
+                kept.pop().close()
+
+
+class PostgresReader:
+    """A connection that only reads, with one statement at a time whose rows come as they are fetched."""
+
+    def __init__(
+        self,
+        url: str,
+        connect: Callable[[], Watched],
+        faults: Callable[[], AbstractContextManager[None]],
+        gone: Gone,
+    ) -> None:
+        self._faults = faults
+        self._pool = (os.getpid(), url)
+        self._busy = False
+        self._cancelled = False
+        self._cursor: Any = None
+        with faults():
+            self._db = self._idle(gone) or _connected(connect, gone)
+        self._db.watch(gone)
+
+    def _idle(self, gone: Gone) -> Watched | None:
+        """One that is open and alive: the server may have gone since."""
+        while True:
+            with _GUARD:
+                kept = _IDLE.get(self._pool) or []
+                db = kept.pop() if kept else None
+            if db is None:
+                return None
+            db.watch(gone)
+            with contextlib.suppress(psycopg.Error):
+                db.execute("SELECT 1")
+                return db
+            db.close()
+
+    def execute(self, text: str, values: Sequence[str] = ()) -> None:
+        """Begin a statement."""
+        with self._working():
+            if self._db.autocommit:
+                self._db.autocommit = False
+            if self._cursor is not None:
+                self._cursor.close()
+            self._cursor = self._db.cursor(name="found")
+            self._cursor.execute(*sql.bound(text, values))
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """The next rows of it."""
+        with self._working():
+            return list(self._cursor.fetchmany(size))
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            with self._faults():
+                yield
+        finally:
+            self._busy = False
+
+    def interrupt(self) -> None:
+        """Cancel what is under way, once. Raises what the store raises where the server cannot be told."""
+        if self._busy and not self._cancelled:
+            self._cancelled = True
+            with self._faults():
+                self._db.cancel_safe(timeout=BYE)
+
+    def close(self) -> None:
+        """Keep the connection for the next, unless it is broken."""
+        with contextlib.suppress(psycopg.Error):
+            if self._cursor is not None:
+                self._cursor.close()
+            self._db.rollback()
+            self._db.autocommit = True
+            with _GUARD:
+                kept = _IDLE.setdefault(self._pool, [])
+                if len(kept) < IDLE:
+                    kept.append(self._db)
+                    return
+        self._db.close()
+
+
+def _connected(connect: Callable[[], Watched], gone: Gone) -> Watched:
+    """A new connection. Nothing can wake psycopg while it is made, so it is made in a thread that may be left."""
+    made: Future[Watched] = Future()
+    threading.Thread(target=_connect, args=(connect, made), name="postgres", daemon=True).start()
+    while not wait([made], LOOK).done:
+        if gone() and made.cancel():
+            raise psycopg.OperationalError("nobody waits for it any more")
+    return made.result()
+
+
+def _connect(connect: Callable[[], Watched], made: Future[Watched]) -> None:
+    try:
+        db = connect()
+        # every statement of a transaction sees the same state, whatever is imported
+        db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+        if made.set_running_or_notify_cancel():
+            made.set_exception(error)
+        return
+    if made.set_running_or_notify_cancel():
+        made.set_result(db)
+    else:
+        db.close()
