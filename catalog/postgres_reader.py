@@ -34,9 +34,9 @@ class Watched(psycopg.Connection[tuple[Any, ...]]):
         """From now on."""
         self.gone, self._since = gone, None
 
-    def wait(self, gen: Any, interval: float = LOOK, **more: Any) -> Any:
+    def wait(self, gen: Any, interval: float = LOOK, *more: Any, **named: Any) -> Any:
         """As psycopg waits, and looks whether anybody still waits. Raises psycopg.OperationalError."""
-        return super().wait(self._steps(gen), min(interval, LOOK), **more)
+        return super().wait(self._steps(gen), min(interval, LOOK), *more, **named)
 
     def _steps(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """The steps of a conversation; psycopg takes one whenever something came, and at every look."""
@@ -149,7 +149,7 @@ class PostgresReader:
 
 
 def _connected(connect: Callable[[], Watched], gone: Gone) -> Watched:
-    """A new connection. Nothing can wake psycopg while it is made, so it is made in a thread that may be left."""
+    """A new connection, made in a thread that may be left: nothing can wake psycopg meanwhile."""
     made: Future[Watched] = Future()
     threading.Thread(target=_connect, args=(connect, made), name="postgres", daemon=True).start()
     while not wait([made], LOOK).done:

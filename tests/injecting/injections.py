@@ -76,7 +76,7 @@ async def surroundings() -> AsyncIterator[Surroundings]:
         ]
         databases = [Database("postgres", urls["postgres"])] if "postgres" in urls else []
         healthy = [Remote("dicomweb", url) for kind, url in urls.items() if kind.startswith("healthy")]
-        kinds = [*remote, *databases, local(Path(folder)), idc(Path(folder))]
+        kinds: list[Kind] = [*remote, *databases, local(Path(folder)), idc(Path(folder))]
         made = Surroundings(kinds, healthy)
         await made.learn()
         yield made
@@ -177,9 +177,7 @@ class Tally:
         overs, count = sorted(self.overs), len(self.overs)
         print(f"injections: {count:,}; answers that were complete: {self.complete:,}")
         print("faulty archives:", ", ".join(f"{kind} {n:,}" for kind, n in sorted(self.by_kind.items())))
-        print(
-            f"complete although a source was not: {self.lies}; healthy records lost: {self.lost}"
-        )
+        print(f"complete although a source was not: {self.lies}; healthy records lost: {self.lost}")
         print(f"seconds over the deadline: p99.9 {overs[int(count * 0.999) - 1]:.3f}, most {overs[-1]:.3f}")
 
 

@@ -256,10 +256,6 @@ def idc(folder: Path) -> Files:
 
     made = make(place, "made")
     assert isinstance(made, Idc)
-    target = (
-        place
-        / "imaging-broker"
-        / f"idc-{made._version}-{sorted_copy.LAYOUT}-duckdb{duckdb.__version__}.duckdb"
-    )
+    name = f"idc-{made._version}-{sorted_copy.LAYOUT}-duckdb{duckdb.__version__}.duckdb"
     sorted_copy.build(place / "index.parquet", place / "imaging-broker" / name)
     return Files("idc", place, make)
