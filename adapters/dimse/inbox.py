@@ -9,9 +9,13 @@ from broker.errors import ArchiveError, Malformed, TooMuch, Unreachable
 
 
 class Inbox:
-    """Bytes as they come, into responses: `feed` it, then take with `next`."""
+    """Bytes as they come, into responses: `feed` it, then take with `next`.
+
+    `context` is the presentation context of the question that is under way; None: any.
+    """
 
     def __init__(self, most: int = MAX_REPLY) -> None:
+        self.context: int | None = None
         self._raw = bytearray()
         self._at = 0
         self._most = most
@@ -62,9 +66,11 @@ class Inbox:
     def _data(self, pdu: bytes) -> tuple[Reply, bytes | None] | None:
         """One P-DATA-TF; it rarely holds more than one fragment, and never the end of two responses."""
         done = None
-        for _, control, part in fragments(pdu):
+        for context, control, part in fragments(pdu):
             if done is not None:
                 raise Malformed("a P-DATA-TF holds too much", "bad_protocol")
+            if self.context not in (None, context):
+                raise Malformed("it answers in another presentation context", "bad_protocol")
             done = self._fragment(part, control)
         return done
 

@@ -88,6 +88,7 @@ class Association(Line):
 
     def _send(self, context: int, command: pdu.Command, data: bytes | None) -> int:
         self._number = self._number % 0xFFFF + 1
+        self._inbox.context = context
         self._writer.write(pdu.message(context, command(self._number), data, self.negotiated.largest))
         self.ignored_keys = False
         return self._number
@@ -125,6 +126,8 @@ class Association(Line):
             self._since = time.monotonic()
             self._checked(answer, pdu.FIND_RQ, number)
             if answer.status not in (PENDING, KEYS_IGNORED):
+                if data is not None or not inbox.empty:
+                    raise Malformed("it goes on after it has said that it has ended", "bad_protocol")
                 return answer
             self.ignored_keys = self.ignored_keys or answer.status == KEYS_IGNORED
             if data is None:

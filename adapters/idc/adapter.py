@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -62,6 +61,7 @@ class Idc:
         self.can = IDC
         self.via = ""
         self._copy = copy
+        self._place: Path | None = None  # of the sorted copy that is searched
         self._version = _version(name)
 
     @classmethod
@@ -88,8 +88,16 @@ class Idc:
                 size = _NEXT
             if not ask.unknown:
                 yield Page(ask.fields, [], unknown=await _unknown(worker, ask))
+        except Malformed:
+            self._forget()
+            raise
         finally:
             await worker.close()
+
+    def _forget(self) -> None:
+        """A damaged copy is removed: the next search makes another."""
+        if self._place is not None:
+            self._place.unlink(missing_ok=True)
 
     async def check(self) -> str:
         """The version of the index, and how many series it holds. Raises ServerFault."""
@@ -134,14 +142,21 @@ class Idc:
 
         place = sorted_copy.ensure(_parquet, self._version, stop) if self._copy else None
         if place is not None:
-            with contextlib.suppress(duckdb.Error):
+            self._place = place
+            try:
                 db = _shared(place).cursor()
+                db.execute("SELECT keyword FROM missing LIMIT 1").fetchall()
+            except (duckdb.Error, OSError):
+                self._forget()
+            else:
                 self.via = f"sorted copy of the IDC index {self._version}"
                 return db
         return self._plain()
 
     def _plain(self) -> duckdb.DuckDBPyConnection:
         import duckdb
+
+        self._place = None
 
         db = duckdb.connect()
         db.execute(f"CREATE VIEW series AS {sorted_copy.marked(_parquet())}")
@@ -163,7 +178,7 @@ def duckdb_in_memory() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-_OPEN: dict[tuple[object, ...], duckdb.DuckDBPyConnection] = {}
+_OPEN: dict[tuple[int, str], tuple[tuple[int, int], duckdb.DuckDBPyConnection]] = {}
 _OPENING = threading.Lock()
 
 
@@ -172,11 +187,12 @@ def _shared(place: Path) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     state = place.stat()
-    key = (os.getpid(), str(place), state.st_ino, state.st_mtime_ns)
+    key, now = (os.getpid(), str(place)), (state.st_ino, state.st_mtime_ns)
     with _OPENING:
-        if key not in _OPEN:
-            _OPEN[key] = duckdb.connect(str(place), read_only=True)
-        return _OPEN[key]
+        if key not in _OPEN or _OPEN[key][0] != now:
+            _OPEN.pop(key, None)  # as long as it is open, DuckDB gives the old file again
+            _OPEN[key] = (now, duckdb.connect(str(place), read_only=True))
+        return _OPEN[key][1]
 
 
 def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:
@@ -205,11 +221,14 @@ def _parquet() -> Path:
     return path
 
 
+_DAMAGED = ("InvalidInputException", "IOException", "SerializationException", "FatalException")
+
+
 def _translated(error: Exception) -> ArchiveError | None:
     """DuckDB's errors as ours."""
     import duckdb
 
-    if isinstance(error, duckdb.InvalidInputException):
+    if isinstance(error, tuple(getattr(duckdb, name) for name in _DAMAGED)):
         return Malformed(f"the index cannot be read: {type(error).__name__}", "catalog_corrupt")
     if isinstance(error, duckdb.Error):
         return ServerFault(f"the index cannot be searched: {type(error).__name__}")

@@ -7,6 +7,7 @@ import io
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def instances(place: Path, files: Files, budget: Budget) -> Iterator[Received]:
                 found = _entry(packed, entry, files, budget, sums)
                 if found is not None:
                     yield found
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise Malformed("its zip is cut short or not well formed", "bad_zip") from error
 
 

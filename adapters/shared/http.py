@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -37,6 +38,8 @@ from broker.setup.network import Network
 
 T = TypeVar("T")
 
+logging.getLogger("aiohttp.client").setLevel(logging.ERROR)  # it warns of cookies in the words of the archive
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -53,6 +56,18 @@ async def turn() -> AsyncIterator[None]:
     async with _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         await asyncio.sleep(0)
         yield
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections that are used again, unless something came on them that nobody had asked for."""
+
+    async def connect(self, *about: Any, **more: Any) -> aiohttp.connector.Connection:
+        """One on which nothing has come yet: a late reply is not taken for that to the next request."""
+        made = await super().connect(*about, **more)
+        while made.protocol is not None and made.protocol.should_close:
+            made.close()
+            made = await super().connect(*about, **more)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +231,13 @@ class Http:
 
     def _allowed(self, url: str, location: str, hops: int) -> str:
         """Only on the same origin, and never to a log-in page."""
-        target = urljoin(url, location)
-        here, there = urlsplit(url), urlsplit(target)
+        try:
+            target = urljoin(url, location)
+            here, there = urlsplit(url), urlsplit(target)
+        except ValueError as error:
+            raise RefusedByArchive(
+                "it redirects to what is no address, which is not followed", "redirect_refused"
+            ) from error
         same = (here.scheme, here.netloc) == (there.scheme, there.netloc)
         if same and ("login" in there.path.lower() or "signin" in there.path.lower()):
             raise Forbidden("it redirects to a log-in page: credentials are needed")
@@ -243,7 +263,7 @@ class Http:
             timeout = aiohttp.ClientTimeout(
                 total=None, sock_connect=self.limits.connect, sock_read=self.limits.idle
             )
-            connector = aiohttp.TCPConnector(limit=self.limits.connections, ssl=self.network.tls())
+            connector = _Connector(limit=self.limits.connections, ssl=self.network.tls())
             self._session = aiohttp.ClientSession(
                 timeout=timeout,
                 connector=connector,

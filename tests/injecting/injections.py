@@ -24,6 +24,7 @@ from broker.query import Query
 from broker.report import Report
 
 DEADLINE = 1.0
+TICK = 0.05
 BESIDE = ("dicomweb", "dimse", "xnat", "nbia")  # kinds of the third healthy archive: those that are quick
 QUERY = Query("studies")
 
@@ -104,7 +105,9 @@ async def one(around: Surroundings, rng: random.Random, deadline: float = DEADLI
         other = rng.choice([k for k in around.kinds if k.kind in BESIDE])
         healthy["good2"] = (other.kind, other.honest("good2"))
         injected = {}
-        for number, kind in enumerate(rng.sample(around.kinds, rng.choice((1, 1, 1, 2, 3)))):
+        chosen = rng.sample(around.kinds, rng.choice((1, 1, 1, 2, 3)))
+        # in one order, for some wait for their turn
+        for number, kind in enumerate(sorted(chosen, key=lambda k: k.kind)):
             name = f"bad{number}"
             injected[name] = (kind.kind, await stack.enter_async_context(kind.injected(name, rng)))
         adapters = [a for _, a in healthy.values()] + [i.adapter for _, i in injected.values()]
@@ -156,6 +159,7 @@ class Tally:
     """What many injections came to."""
 
     overs: list[float] = field(default_factory=list)
+    lates: list[float] = field(default_factory=list)
     complete: int = 0
     lies: int = 0
     lost: int = 0
@@ -179,6 +183,18 @@ class Tally:
         print("faulty archives:", ", ".join(f"{kind} {n:,}" for kind, n in sorted(self.by_kind.items())))
         print(f"complete although a source was not: {self.lies}; healthy records lost: {self.lost}")
         print(f"seconds over the deadline: p99.9 {overs[int(count * 0.999) - 1]:.3f}, most {overs[-1]:.3f}")
+        lates = sorted(self.lates)
+        print(
+            f"a pause of {TICK:g} s took longer than that, by the machine's own doing: "
+            f"p99.9 {lates[int(len(lates) * 0.999) - 1]:.3f}, most {lates[-1]:.3f}"
+        )
+
+    async def watch(self) -> None:
+        """How late this process is by itself, for others are at work on the machine."""
+        while True:
+            start = time.perf_counter()
+            await asyncio.sleep(TICK)
+            self.lates.append(time.perf_counter() - start - TICK)
 
 
 async def at_random(count: int, seed: int = 1, at_once: int = 8, deadline: float = DEADLINE) -> int:
@@ -197,9 +213,11 @@ async def injections(around: Surroundings, count: int, seed: int, at_once: int, 
         async with turns:
             tally.add(await one(around, own, deadline))
 
+    watching = asyncio.create_task(tally.watch())
     for begin in range(0, count, 500):
         await asyncio.gather(*(ask(random.Random(rng.random())) for _ in range(min(500, count - begin))))
         _progress(begin, count)
+    watching.cancel()
     return tally
 
 
