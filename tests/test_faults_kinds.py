@@ -47,7 +47,7 @@ async def harmless(place: Place, kind: str, url: str, fault: Fault, upstream: in
     before = Held.now()
     async with Faulty(fault, (HOST, upstream)) as peer:
         adapters = [dicomweb(f"a{n}", place.port(n)) for n in range(3)]
-        trial = await ask([*adapters, behind(kind, url, peer.port)], "a3", 1.0)
+        trial = await ask([*adapters, behind(kind, url, peer.port)], "a3", 1.5)
     assert trial.healthy == place.truth.healthy
     assert trial.over <= LATE
     assert not trial.answer.complete

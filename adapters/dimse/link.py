@@ -126,7 +126,7 @@ class Association(Line):
             self._since = time.monotonic()
             self._checked(answer, pdu.FIND_RQ, number)
             if answer.status not in (PENDING, KEYS_IGNORED):
-                if data is not None or not inbox.empty:
+                if answer.status == SUCCESS and not (data is None and inbox.empty):
                     raise Malformed("it goes on after it has said that it has ended", "bad_protocol")
                 return answer
             self.ignored_keys = self.ignored_keys or answer.status == KEYS_IGNORED
