@@ -14,7 +14,19 @@ from benchmarks import machine
 from benchmarks.one import one
 from benchmarks.tables import Result
 
-NAMES = ("idc", "catalog", "fanout", "dimse", "get", "xnat", "decode", "matching", "startup", "merge")
+NAMES = (
+    "idc",
+    "catalog",
+    "imports",
+    "fanout",
+    "dimse",
+    "get",
+    "xnat",
+    "decode",
+    "matching",
+    "startup",
+    "merge",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
