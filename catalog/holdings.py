@@ -168,10 +168,13 @@ class Store(Protocol):
         """What was imported, in the order of imports."""
         ...
 
-    def take(self, source: Source, found: Iterable[Row | Rejected], replace: bool = False) -> Outcome:
+    def take(
+        self, source: Source, found: Iterable[Row | Rejected], replace: bool = False, dry: bool = False
+    ) -> Outcome:
         """Import rows: all of them or, if anything raises, none.
 
-        With `replace`, the archive then holds exactly these.
+        With `replace`, the archive then holds exactly these. With `dry`, nothing is changed: the outcome says
+        what would be.
         """
         ...
 

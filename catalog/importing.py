@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from catalog.holdings import Outcome, Source, Store, named
 from catalog.imports import files as places
+from catalog.imports import text
 from catalog.imports.kinds import kind, recognized
 from catalog.imports.rows import File, Found, Kind, Options, Rejected, Row
 from catalog.problems import BadFile
@@ -20,6 +22,7 @@ class Wanted:
 
     collection  the collection of rows that name none
     replace     the archive then holds exactly these rows
+    dry         nothing is changed: the outcome says what would be
     """
 
     place: Path
@@ -27,22 +30,51 @@ class Wanted:
     kind: str = ""
     collection: str = ""
     replace: bool = False
+    dry: bool = False
 
 
 def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source, Outcome]:
     """Import, and say what was done. Raises BadFile or StoreFault; then nothing was changed."""
     try:
         found, left = places.listed(wanted.place)
+        _unpacked(found)
         chosen = kind(wanted.kind) if wanted.kind else recognized(found)
         archive = named(wanted.archive or chosen.archive or _unnamed(chosen))
-        where = str(wanted.place.resolve())
+        where = places.shown(str(wanted.place.resolve()))
         source = Source(archive, where, chosen.name, chosen.version, places.digest(found))
         rows: Found = itertools.chain(left, _rows(chosen, found, options))
         if wanted.collection:
             rows = _collected(rows, wanted.collection)
-        return source, store.take(source, rows, wanted.replace)
+        with _hinted(found, chosen):
+            return source, store.take(source, rows, wanted.replace, wanted.dry)
     except OSError as error:
         raise BadFile(f"{error.filename or wanted.place}: it cannot be read: {error.strerror}") from error
+
+
+def _unpacked(found: list[File]) -> None:
+    """Raises BadFile for a file that is packed: what is in it may be anything, of any size."""
+    how = text.packed(text.head(found[0])) if len(found) == 1 else ""
+    if how:
+        raise BadFile(f"{text.label(found[0])}: it is packed ({how}): unpack it, and import what was in it")
+
+
+@contextlib.contextmanager
+def _hinted(found: list[File], chosen: Kind) -> Iterator[None]:
+    """An error of a file that looks like another kind says which."""
+    try:
+        yield
+    except BadFile as error:
+        other = _looks(found)
+        if other in (None, chosen):
+            raise
+        raise BadFile(f"{error}; by its content it is {other.about}: --as {other.name}") from error
+
+
+def _looks(found: list[File]) -> Kind | None:
+    try:
+        return recognized(found)
+    except BadFile:
+        return None
 
 
 def _unnamed(chosen: Kind) -> str:
@@ -56,17 +88,12 @@ def _rows(chosen: Kind, found: list[File], options: Options) -> Found:
         return
     several = len(found) > 1
     for done, file in enumerate(found, 1):
-        if several and not chosen.fits(_head(file)):
+        if several and not chosen.fits(text.head(file)):
             yield Rejected(0, f"not of kind {chosen.name}", file.name)
         else:
             yield from chosen.read([file], options)
         if options.progress:
             options.progress(done, len(found))
-
-
-def _head(file: File) -> bytes:
-    with file.open() as stream:
-        return stream.read(65_536)
 
 
 def _collected(rows: Iterator[Row | Rejected], collection: str) -> Iterator[Row | Rejected]:

@@ -79,7 +79,9 @@ class DuckStore:
         with _faults(self.path):
             return _shared(self.path)
 
-    def take(self, source: Source, found: Iterable[Row | Rejected], replace: bool = False) -> Outcome:
+    def take(
+        self, source: Source, found: Iterable[Row | Rejected], replace: bool = False, dry: bool = False
+    ) -> Outcome:
         """Import into a copy, which then takes the file's place. Nothing is written where nothing changes."""
         named(source.archive)
         outcome = Outcome()
@@ -94,7 +96,7 @@ class DuckStore:
                     db.execute("BEGIN")
                     DuckTaking(db, rows, source, keywords, outcome).take(replace)
                     db.execute("COMMIT")
-                if outcome.touched:
+                if outcome.touched and not dry:
                     self._move(part)
         return outcome
 

@@ -88,13 +88,17 @@ class PostgresStore:
             from catalog.postgres_reader import PostgresReader
         return PostgresReader(self.url, self.connected, self.faults, gone)
 
-    def take(self, source: Source, found: Iterable[Row | Rejected], replace: bool = False) -> Outcome:
-        """Import in one transaction."""
+    def take(
+        self, source: Source, found: Iterable[Row | Rejected], replace: bool = False, dry: bool = False
+    ) -> Outcome:
+        """Import in one transaction; with `dry`, everything is undone."""
         named(source.archive)
         outcome = Outcome()
         with tempfile.TemporaryFile() as rows:  # without a name: nothing is left if the process is killed
             keywords = spool(rows, iter(found), outcome)
-            with self.faults(), self.connected() as db:
+            with self.faults(), self.connected() as db, contextlib.ExitStack() as undone:
+                if dry:
+                    undone.enter_context(db.transaction(force_rollback=True))
                 self._prepare(db, table(source.archive), keywords)
                 with db.transaction():
                     self._alone(db)

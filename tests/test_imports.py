@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from holdings import Catalog, of
+from importing import FILES
 from peers.postgres import PASSWORD, Postgres
+
+from catalog.imports.kinds import KINDS
 
 TABLE = """Subject,Scan date,Age (months),Sex,Modality,Image,Notes
 A1,3/14/2009,141,F,MRI,img1,x
@@ -177,3 +183,79 @@ def test_the_catalog_may_be_a_database(
     catalog.config.write_text('[catalog]\nurl = "postgresql://x:secret@127.0.0.1/none"\n')
     code, _, err = catalog.run("catalog", "list")
     assert (code, "secret" in err) == (5, False)
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(
+    catalog: Catalog, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, mapping = catalog.write("t.csv", TABLE), catalog.write("t.toml", MAPPING)
+    words = ("--archive", "nhanes", "--mapping", str(mapping))
+    monkeypatch.setenv("CATALOG_PASSWORD", PASSWORD)
+    for url in ("", postgres.database("dry")):
+        if url:
+            catalog.move(url)
+        before = catalog.state()
+        code, out, _ = catalog.take(table, *words, "--dry-run")
+        assert (code, out.split(",")[0]) == (0, "nhanes: 3 new")
+        assert "nothing was changed" in out
+        assert catalog.state() == before
+        assert "nothing was imported yet" in catalog.run("catalog", "list")[1]
+        catalog.take(table, *words)
+        before = catalog.state()
+        table.write_text(TABLE.replace("PET", "CT"))
+        assert "0 new, 1 changed, 2 as before" in catalog.take(table, *words, "--dry-run")[1]
+        assert catalog.state() == before
+        table.write_text(TABLE)
+
+
+PACKED: dict[str, Callable[[Path, Path], object]] = {
+    "t.zip": lambda place, file: shutil.make_archive(str(place / "t"), "zip", file.parent, file.name),
+    "t.tar": lambda place, file: shutil.make_archive(str(place / "t"), "tar", file.parent, file.name),
+    "t.tar.gz": lambda place, file: shutil.make_archive(str(place / "t"), "gztar", file.parent, file.name),
+    "t.csv.gz": lambda place, file: (place / "t.csv.gz").write_bytes(gzip.compress(file.read_bytes())),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_is_packed_is_named_and_not_unpacked(catalog: Catalog, tmp_path: Path, name: str) -> None:
+    PACKED[name](tmp_path, catalog.write("in/t.csv", TABLE))
+    for words in ((), ("--as", "loni"), ("--as", "dicom", "--archive", "disk")):
+        code, out, err = catalog.take(tmp_path / name, *words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "unpack it" in err
+
+
+WRONG = [
+    ("loni_collection.csv", "nda", "loni"),
+    ("loni_collection.csv", "sidecar", "loni"),
+    ("loni_collection.csv", "dicom", "loni"),
+    ("loni_collection.csv", "dicomdir", "loni"),
+    ("loni_collection.csv", "bids", "loni"),
+    ("nda_download.txt", "loni", "nda"),
+    ("loni.idaxs.xml", "ome", "idaxs"),
+    ("ome.ome.xml", "xcede", "ome"),
+    ("midas_items.json", "sidecar", "midas"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "right"), WRONG)
+def test_a_file_of_another_kind_says_of_which(catalog: Catalog, name: str, kind: str, right: str) -> None:
+    code, out, err = catalog.take(FILES / name, "--as", kind, "--archive", "mine")
+    assert (code, out) == (2, "")
+    assert f"by its content it is {KINDS[right].about}: --as {right}" in err
+    assert catalog.state() == b""
+
+
+def test_a_folder_of_several_kinds_says_how_many_of_each(catalog: Catalog, tmp_path: Path) -> None:
+    folder, listed = tmp_path / "mixed", tmp_path / "rejected.csv"
+    folder.mkdir()
+    for name in ("loni_collection.csv", "nda_download.txt", "ome.ome.xml"):
+        shutil.copy(FILES / name, folder)
+    code, _, err = catalog.take(folder, "--archive", "mine")
+    assert (code, "several kinds: loni (1), nda (1), ome (1)" in err) == (2, True)
+    code, out, _ = catalog.take(folder, "--as", "nda", "--archive", "mine", "--rejected", str(listed))
+    assert (code, "2 new" in out) == (3, True)
+    assert listed.read_text().splitlines()[1:] == [
+        "loni_collection.csv,0,not of kind nda",
+        "ome.ome.xml,0,not of kind nda",
+    ]

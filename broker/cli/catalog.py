@@ -46,7 +46,7 @@ def _import(args: argparse.Namespace, place: Path, known: Federation, store: Sto
 
     _free(args.archive, known)
     columns = _mapping(args)
-    wanted = Wanted(place, args.archive, args.kind, args.collection, args.replace)
+    wanted = Wanted(place, args.archive, args.kind, args.collection, args.replace, args.dry_run)
     with _Progress(not args.quiet and sys.stderr.isatty()) as progress:
         options = Options(args.encoding, args.delimiter, args.unended, columns, progress.watch)
         try:
@@ -98,6 +98,8 @@ def _told(source: Source, outcome: Outcome, args: argparse.Namespace) -> None:
     elif outcome.missing:
         parts.append(f"{outcome.missing:,} of an earlier import no longer in the file, kept (--replace)")
     print(f"{source.archive}: {', '.join(parts)} ({source.kind}: {line(source.place)})")
+    if args.dry_run:
+        print("that is what would be; nothing was changed (--dry-run)")
     for rejected in outcome.rejected[:SHOWN]:
         print(line(f"rejected: {rejected.text()}"), file=sys.stderr)
     if outcome.refused > SHOWN and not args.rejected:

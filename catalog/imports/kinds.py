@@ -64,7 +64,7 @@ def recognized(files: list[File]) -> Kind:
         found.pop("dicomdir", None)
     if len(found) > 1:
         told = ", ".join(f"{name} ({n})" for name, n in found.most_common())
-        raise BadFile(f"{_what(files)}: files of several kinds: {told}; say which with --as")
+        raise BadFile(f"{_what(files)}: files of several kinds: {told}; say with --as which to take")
     return KINDS[next(iter(found))]
 
 

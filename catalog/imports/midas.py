@@ -13,6 +13,7 @@ from typing import Any
 
 from catalog.imports import json_file, words, xml_tree
 from catalog.imports.rows import File, Found, Options, Rejected, Row
+from catalog.imports.text import label
 from catalog.imports.xml_tree import Node
 from catalog.keywords import Level, UnknownKeyword, keyword
 from catalog.problems import BadFile
@@ -55,7 +56,7 @@ def _items_of_json(file: File) -> Iterator[Item]:
         said = said["body"]
     if isinstance(said, dict) and "stat" in said:
         if said.get("stat") != "ok":
-            raise BadFile(f"{file.name or 'the file'}: MIDAS refused this request: {said.get('message')}")
+            raise BadFile(f"{label(file)}: MIDAS refused this request: {said.get('message')}")
         said = said.get("data")
     found = said if isinstance(said, list) else [said]
     if found and all(isinstance(one, dict) and "qualifier" in one for one in found):

@@ -12,6 +12,7 @@ from typing import Any
 
 from catalog.imports import json_file, words
 from catalog.imports.rows import File, Found, Options, Rejected, Row
+from catalog.imports.text import label
 from catalog.keywords import Level
 from catalog.problems import BadFile
 
@@ -40,7 +41,7 @@ def read(files: list[File], options: Options) -> Found:
     for file in files:
         said = json_file.load(file)
         if not isinstance(said, dict):
-            raise BadFile(f"{file.name or 'the file'}: not the JSON of one image")
+            raise BadFile(f"{label(file)}: not the JSON of one image")
         stem = re.sub(r"\.json$", "", file.name or PurePosixPath(file.path).name)
         values = described(said)
         if not values:

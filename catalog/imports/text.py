@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import BinaryIO
 
 from catalog.imports.rows import File, Options, Rejected
@@ -18,7 +19,7 @@ UTF16 = "it is UTF-16; save it as UTF-8"
 
 def label(file: File) -> str:
     """How a file is called in errors."""
-    return file.name or "the file"
+    return file.name or PurePath(file.path).name or "the file"
 
 
 def lines(file: File, options: Options) -> Iterator[str]:
@@ -152,6 +153,13 @@ def _line(reader: Iterator[list[str]]) -> int:
 def is_utf16(beginning: bytes) -> bool:
     """Whether text begins with a byte order mark of UTF-16."""
     return beginning[:2] in (b"\xff\xfe", b"\xfe\xff")
+
+
+def packed(beginning: bytes) -> str:
+    """What a file is packed as, which is not unpacked here; "" for any other."""
+    marks = {b"PK\3\4": "ZIP", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"7z\xbc\xaf": "7z"}
+    tar = "tar" if beginning[257:262] == b"ustar" else ""
+    return tar or next((name for mark, name in marks.items() if beginning.startswith(mark)), "")
 
 
 def head(file: File, size: int = 65_536) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from catalog.imports import words, xml_tree
 from catalog.imports.rows import File, Found, Options, Rejected, Row
+from catalog.imports.text import label
 from catalog.imports.xml_tree import Node
 from catalog.keywords import Level
 from catalog.problems import BadFile
@@ -53,7 +54,7 @@ def read(files: list[File], options: Options) -> Found:
         if len(files) > 1 and not fits(beginning):
             yield Rejected(0, "not of kind xcede", file.name)
         else:
-            yield from told.take(xml_tree.tree(file), file.name)
+            yield from told.take(xml_tree.tree(file), file)
         if options.progress:
             options.progress(done, len(files))
     yield from told.rows()
@@ -65,7 +66,7 @@ class _Told:
     def __init__(self) -> None:
         self.nodes: dict[str, list[tuple[Names, Node, str]]] = {level: [] for level in LEVELS}
 
-    def take(self, root: Node, file: str) -> Found:
+    def take(self, root: Node, file: File) -> Found:
         """Note every element that tells of something; those without an ID are rejected."""
         found = 0
         for level in LEVELS:
@@ -73,11 +74,11 @@ class _Told:
                 found += 1
                 names = _names(node, level)
                 if not names.get(level):
-                    yield Rejected(node.line, f"{level} without an ID", file)
+                    yield Rejected(node.line, f"{level} without an ID", file.name)
                 else:
-                    self.nodes[level].append((names, node, file))
+                    self.nodes[level].append((names, node, file.name))
         if not found:
-            raise BadFile(f"{file or 'the file'}: it tells of no subject, study or acquisition")
+            raise BadFile(f"{label(file)}: it tells of no subject, study or acquisition")
 
     def rows(self) -> Found:
         """Acquisitions, then studies and subjects that no row tells of."""
