@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,6 +102,53 @@ async def test_sync_says_what_changed(
     changes = [c for r in json.loads(capsys.readouterr().out) for c in r["changes"]]
     assert {c["archive"] for c in changes} == {"a0"}
     assert {"STUDY PatientID", "SERIES Modality"} <= {c["about"] for c in changes}
+
+
+async def test_what_an_archive_gained_and_unlearned_is_told_with_what_it_was(
+    two: list[QidoServer], own_state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another server at the same address: it holds less, and takes wildcards for characters."""
+    file = federation(own_state, two)
+    words = ("sync", "a0", "a1", "--pause", "0", "--older-than", "0", "--config", file)
+    assert await asyncio.to_thread(command, *words) == OK
+    port = two[0].port
+    await two[0].__aexit__(None, None, None)
+    async with QidoServer(synthetic(3, 12), port=port, exact_only=True):
+        capsys.readouterr()
+        assert await asyncio.to_thread(command, *words, "--format", "json") == OK
+    await two[0].__aenter__()
+    changes = [c for r in json.loads(capsys.readouterr().out) for c in r["changes"]]
+    told = {(c["capability"], c["about"], c["now_value"]): c for c in changes}
+    assert {c["archive"] for c in changes} == {"a0"}
+    assert told["size", "", "12 studies"]["was_value"] == "20 studies"
+    wildcard = told["matching", "STUDY PatientName", "wildcard"]
+    assert (wildcard["was"], wildcard["now"]) == ("yes", "no")
+
+
+async def test_a_sync_that_is_killed_goes_on_where_it_was(two: list[QidoServer], own_state: Path) -> None:
+    two[1].delay = 0.2  # it is in the middle when the other has ended
+    words = ["sync", "a0", "a1", "--pause", "0", "--config", federation(own_state, two)]
+
+    async def run() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(sys.executable, "-m", "broker", *words, stderr=PIPE)
+
+    killed = await run()
+    async with asyncio.timeout(60):
+        while not recorded().found or not two[1].requests:
+            await asyncio.sleep(0.02)
+    killed.kill()
+    await killed.communicate()
+    kept = recorded()
+    assert {f.archive for f in kept.found} == {"a0"}, "an archive is kept whole or not at all"
+    asked, two[1].delay = len(two[0].requests), 0.0
+    again = await run()
+    _, err = await again.communicate()
+    assert again.returncode == OK
+    assert b"a0: probed 20" in err
+    assert len(two[0].requests) == asked, "it is not asked again"
+    assert recorded().found[: len(kept.found)] == kept.found
+    assert {f.archive for f in recorded().found} == {"a0", "a1"}
+    assert recorded().damaged == ()
 
 
 async def test_the_exit_code_says_how_many_answered(
