@@ -190,6 +190,21 @@ class Asking:
         self, rank: int, adapter: Adapter, wish: Wish, report: Report, start: float
     ) -> None:
         made = await self._plan(adapter, wish)
+        await self._follow(rank, adapter, (made, wish), report, start)
+        if made.refusal or report.fetched or adapter.can.before is None:
+            return
+        adapter.can = (
+            adapter.can.before
+        )  # nothing came: it may be another server than the one that was probed
+        anew = await self._plan(adapter, wish)
+        if (anew.asks, anew.refusal) != (made.asks, made.refusal):
+            await self._follow(rank, adapter, (anew, wish), report, start)
+
+    async def _follow(
+        self, rank: int, adapter: Adapter, planned: tuple[Plan, Wish], report: Report, start: float
+    ) -> None:
+        """Ask as it is planned. Raises ArchiveError."""
+        made, wish = planned
         _planned(report, made)
         if made.refusal:
             report.status, report.reason, report.detail = Status.REFUSED, "condition", made.refusal

@@ -61,6 +61,7 @@ class Can:
     own_level    keywords that only live in questions of their own level: counts, ModalitiesInStudy
     by_level     what it matches at one level, in place of `matches`, where its levels differ
     hopes        promises, by level, that only hold if a self-test (`learn`) says so
+    before       the same, without what was open and a probe not long ago showed to hold; None: nothing was
     """
 
     levels: frozenset[Level]
@@ -83,6 +84,7 @@ class Can:
     cite: str = ""
     cites: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     level_cites: Mapping[Level, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    before: Can | None = None
 
     def kinds(self, keyword: str) -> frozenset[Kind]:
         """The kinds of matching promised for a keyword."""

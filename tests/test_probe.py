@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import ask
+from asking import ask, uids
 from asking_nbia import bounded
 from peers.dcmqrscp import Dcmqrscp
 from peers.girder import GirderServer
@@ -294,6 +294,47 @@ async def test_a_server_that_fails_in_the_middle_leaves_nothing_half_kept() -> N
     assert result.error is not None
     assert result.error.reason == "rate_limited"  # type: ignore[union-attr]
     assert recorded().found == ()
+
+
+# a probe's "yes" before a search
+
+
+async def asked_of(server: QidoServer, folder: Path, *conditions: str) -> tuple[set[str], int]:
+    """The studies that a search in a federation finds, and by how many requests."""
+    file = folder / "federation.toml"
+    file.write_text(f'[archives.twin]\nadapter = "dicomweb"\nurl = "{server.url}"\n')
+    before = len(server.requests)
+    answer = await ask("studies", *conditions, at=["twin"], config_file=file, scan=True)
+    assert answer.complete
+    return uids(answer), len(server.requests) - before
+
+
+async def test_a_probe_spares_the_self_test_of_the_next_searches(own_state: Path) -> None:
+    held = truth()["archives"]["b"]
+    async with QidoServer(held) as server:
+        found, requests = await asked_of(server, own_state, "PatientName=smith*")
+        tested = [target for target in server.requests if "StudyInstanceUID=" in target]
+        await probe(Archive("twin", "dicomweb", url=server.url))
+        after, fewer = await asked_of(server, own_state, "PatientName=smith*")
+        again = [target for target in server.requests[-fewer:] if "StudyInstanceUID=" in target]
+    assert found == after != set()
+    assert (len(tested), again) == (2, []), "its UID encoded, its name in the other case"
+    assert fewer <= requests - 3, "and the records that were shown for it"
+
+
+@pytest.mark.parametrize("manner", ["no_decode", "exact_only", "ignores_filters"])
+async def test_a_server_that_was_exchanged_since_it_was_probed_is_found_out(
+    manner: str, own_state: Path
+) -> None:
+    """It no longer decodes, or knows no wildcards, or no conditions: nothing is lost, and nothing added."""
+    async with QidoServer(truth()["archives"]["b"]) as server:
+        names = [h["study"]["PatientName"] for h in server.holdings]
+        asked = "PatientName=*" + str(next(n for n in names if "^" in str(n))).partition("^")[0] + "^*"
+        truth_, _ = await asked_of(server, own_state, asked)
+        await probe(Archive("twin", "dicomweb", url=server.url))
+        setattr(server, manner, True)
+        after, _ = await asked_of(server, own_state, asked)
+    assert after == truth_ != set()
 
 
 # promises that are broken in a search

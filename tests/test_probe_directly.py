@@ -22,6 +22,7 @@ from peers.orthanc import Orthanc
 from peers.xnat import XnatServer, fixture_site
 
 from adapters.dimse.offer import SERVICES
+from broker.planning.measured import RETURNED
 from broker.probing.probe import Result, probe
 from catalog.archives import Archive
 from catalog.evidence import Status
@@ -59,7 +60,7 @@ def compared(result: Result, ask: Found, most: int = 5) -> tuple[int, set[str]]:
     count, finding = 0, set()
     for f in result.found:
         level, _, name = f.evidence.about.rpartition(" ")
-        if f.capability != MATCHING or not name:
+        if f.capability != MATCHING or not name or f.evidence.value == RETURNED:
             continue
         at = "STUDY" if "Put to the study" in f.evidence.note else level
         with warnings.catch_warnings():  # pydicom's, of values that it would not have written
@@ -115,6 +116,18 @@ async def test_orthancs_behaviour_by_qido_rs(mended: Orthanc) -> None:
     assert directly(f"{mended.url}/studies{empty}") == [], "and the verdict above says so"
 
 
+def returned(result: Result, scu: Scu) -> set[str]:
+    """The keywords that a probe says do not come back; each word is compared with direct answers."""
+    gone = set()
+    for f in result.found:
+        if f.evidence.value == RETURNED:
+            name = f.evidence.about.partition(" ")[2]
+            comes = any(row.get(name) not in (None, "") for row in scu.rows("STUDY", {name: ""}))
+            assert comes is (f.evidence.status is Status.YES), name
+            gone |= set() if comes else {name}
+    return gone
+
+
 def services(port: int, aet: str) -> str:
     """The services that an SCP accepts, when everything is proposed."""
     took = accepted(port, aet, SERVICES)
@@ -130,6 +143,7 @@ async def test_orthanc_by_c_find(mended: Orthanc) -> None:
     assert told["dicom_tags_queryable"] == str(len(finding))
     assert told["dicom_transfer_protocol"] == services(mended.dicom_port, mended.aet)
     assert told["size"] == f"at least {_dated(Scu(mended.dicom_port, mended.aet))} studies"
+    assert returned(result, Scu(mended.dicom_port, mended.aet)) == set()
     assert behaviour(result, "extended negotiation") is Status.NO
 
 
@@ -142,6 +156,7 @@ async def test_dcmqrscp_by_c_find(dcmqrscp: Dcmqrscp) -> None:
     assert told["dicom_tags_queryable"] == str(len(finding))
     assert told["dicom_transfer_protocol"] == services(dcmqrscp.port, dcmqrscp.aet)
     assert told["size"] == f"at least {_dated(scu)} studies"
+    assert "ModalitiesInStudy" in returned(result, scu)
     titles = {str(row.RetrieveAETitle) for row in scu.rows("STUDY", {"RetrieveAETitle": ""})}
     assert len(titles) == 1
     assert told["federated"] == "one retrieve AE title"

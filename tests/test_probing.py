@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.matching import Value, compiled
-from broker.planning.measured import ANY_TEXT, measured
+from broker.planning.measured import ANY_TEXT, RETURNED, measured
 from broker.probing.trials import KEYS, MORE, Shown, in_study, trials
 from broker.probing.verdicts import IGNORED, Outcome, matching, searchable
 from catalog import probes
@@ -145,17 +147,48 @@ def test_in_part_is_not_enough_for_a_promise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "case"),
+    ("status", "days", "text", "case"),
     [
-        (Status.NO, Proof.NO, Proof.NO),
-        (Status.YES, Proof.OPEN, Proof.OPEN),
-        (Status.UNKNOWN, Proof.OPEN, Proof.OPEN),
+        (Status.NO, 0, Proof.NO, Proof.NO),
+        (Status.NO, 99, Proof.NO, Proof.NO),
+        (Status.YES, 0, Proof.YES, Proof.YES),
+        (Status.YES, 2, Proof.OPEN, Proof.OPEN),
+        (Status.UNKNOWN, 0, Proof.OPEN, Proof.OPEN),
+        (Status.PARTIAL, 0, Proof.NO, Proof.NO),
     ],
 )
-def test_what_is_open_is_only_settled_to_no(status: Status, text: Proof, case: Proof) -> None:
+def test_what_is_open_is_settled_to_no_for_good_and_to_yes_for_a_day(
+    status: Status, days: int, text: Proof, case: Proof
+) -> None:
     found = [said(status, ANY_TEXT, ""), said(status, "letters of any case", "STUDY PatientName")]
-    can = measured(CAN, found)
+    can = measured(CAN, found, datetime.now(UTC) + timedelta(days=days))
     assert (can.any_text, can.any_case_pn) == (text, case)
+    before = can.before
+    assert (before is not None) is (text is Proof.YES)
+    assert before is None or (before.any_text, before.any_case_pn) == (Proof.OPEN, Proof.OPEN)
+
+
+def test_hopes_are_fulfilled_for_a_day_but_those_of_lists_are_tested_anew() -> None:
+    one, several = frozenset({Kind.SINGLE}), frozenset({Kind.SINGLE, Kind.ANY_OF})
+    hopes = {Level.STUDY: {"ModalitiesInStudy": one, "StudyInstanceUID": several}}
+    about = ("STUDY ModalitiesInStudy", "STUDY StudyInstanceUID")
+    found = [said(Status.YES, kind.value, name) for name in about for kind in several]
+    can = measured(replace(CAN, hopes=hopes), found)
+    assert can.at(Level.STUDY).kinds("ModalitiesInStudy") == one
+    assert can.hopes == {Level.STUDY: {"StudyInstanceUID": several}}
+    assert can.at(Level.STUDY).kinds("PatientID") == BOTH
+    later = measured(replace(CAN, hopes=hopes), found, datetime.now(UTC) + timedelta(days=2))
+    assert later.hopes == hopes
+
+
+def test_what_does_not_come_back_is_not_counted_upon() -> None:
+    found = [
+        said(Status.NO, RETURNED, "STUDY ModalitiesInStudy"),
+        said(Status.YES, RETURNED, "STUDY StudyID"),
+    ]
+    can = measured(CAN, found)
+    assert not can.gives("ModalitiesInStudy")
+    assert can.gives("StudyID")
 
 
 def test_values_of_several_are_known_by_their_last() -> None:

@@ -26,6 +26,9 @@ _FIELDS = (
     "NumberOfStudyRelatedSeries",
     "NumberOfStudyRelatedInstances",
 )
+COUNTED = _FIELDS[3:]
+"""What an archive has to count for itself, and may leave out."""
+
 _SHOWN = 50
 _DAYS = (30, 730, 36_500)  # how far back studies are looked for, nearest first: no archive is listed whole
 _NOBODY = "ZZ"  # no modality of PS3.3 C.7.3.1.1.1
@@ -111,7 +114,7 @@ class _Test:
     def lacking(self) -> frozenset[str]:
         """What every study has, if it is counted, and no study came with."""
         columns = list(zip(*(row[3:] for row in self.rows), strict=True))
-        return frozenset(name for name, column in zip(_FIELDS[3:], columns, strict=True) if not any(column))
+        return frozenset(name for name, column in zip(COUNTED, columns, strict=True) if not any(column))
 
     async def lists(self) -> bool:
         """Whether two UIDs in one question find both."""

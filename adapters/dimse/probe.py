@@ -7,11 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from adapters.dimse.learn import learned
+from adapters.dimse.learn import COUNTED, learned
 from adapters.dimse.levels import Question, Talk
 from adapters.dimse.offer import Offer
 from broker.adapter import Ask, Page
-from broker.planning.measured import ANY_TEXT
+from broker.planning.measured import ANY_TEXT, RETURNED
 from broker.probing.finding import Finding
 from broker.probing.trials import span
 from broker.query import Condition
@@ -44,10 +44,15 @@ def offered(offer: Offer) -> list[Finding]:
 
 async def texts(talk: Talk, can: Can, level: Level) -> list[Finding]:
     """Whether names beyond ASCII are found, where there are any. Raises ArchiveError."""
-    told = await learned(talk, replace(can, any_text=Proof.OPEN, any_case_pn=Proof.YES), level)
+    asked = replace(can, any_text=Proof.OPEN, any_case_pn=Proof.YES)
+    told = await learned(talk, asked, level)
     status = {Proof.YES: Status.YES, Proof.NO: Status.NO}.get(told.any_text, Status.UNKNOWN)
     note = "Names beyond ASCII, as wildcards." if status.value != "unknown" else "No such name was shown."
-    return [Finding(MATCHING, status, ANY_TEXT, note=note)]
+    gone = told.absent - can.absent
+    back = [
+        Finding(MATCHING, Status.NO if k in gone else Status.YES, RETURNED, f"STUDY {k}") for k in COUNTED
+    ]
+    return [Finding(MATCHING, status, ANY_TEXT, note=note), *(back if told is not asked else ())]
 
 
 async def as_asked(talk: Talk, ask: Ask) -> AsyncIterator[Page]:
