@@ -116,8 +116,15 @@ def chosen(archives: Mapping[str, Archive], names: tuple[str, ...] = ()) -> list
         return default
     unknown = [n for n in names if n not in archives]
     if unknown:
-        raise BadConfig(f"unknown archive {unknown[0]!r}; known are {', '.join(archives)}")
+        raise BadConfig(_unknown(unknown[0], archives))
     return [archives[n] for n in dict.fromkeys(names)]
+
+
+def _unknown(name: str, archives: Mapping[str, Archive]) -> str:
+    from broker.language.hints import near
+
+    text = f"unknown archive {name!r}; known are {', '.join(archives)}{near(name, archives)}"
+    return f"{text} (broker archives add NAME --url {name} gives it a name)" if "://" in name else text
 
 
 def not_retired(archive: Archive) -> Archive:

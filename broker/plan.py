@@ -188,6 +188,8 @@ def _step(c: Condition, among: tuple[Condition, ...], can: Can, withheld: frozen
     promised = hidden or f"promised there: {kinds}"
     if back:
         return Step(c, Where.HERE, sent, f"a weaker form is asked there; {promised}" if sent else promised)
+    if promised == "promised there: nothing":
+        return Step(c, Where.REFUSED, None, "it is neither searched by there nor returned")
     return Step(c, Where.REFUSED, None, f"{promised}, and {c.column} does not come back")
 
 

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 
 from broker.errors import BadQuery
-from broker.language import reading
+from broker.language import hints, reading
 from broker.language.terms import Condition, Match
 from broker.meaning import values
 from catalog.keywords import Level, UnknownKeyword, keyword
@@ -63,6 +63,9 @@ class Query:
         return hash((self.level, self.conditions))
 
 
+_LEVELS = ("patients", "studies", "series")
+
+
 def read_level(text: str | Level) -> Level:
     """A level by its name, in any case, singular or plural. Raises BadQuery."""
     if isinstance(text, Level):
@@ -72,7 +75,7 @@ def read_level(text: str | Level) -> Level:
         return Level[word]
     if word.removesuffix("S") in ("INSTANCE", "IMAGE"):
         raise BadQuery(f"level {text!r} is not searched yet: ask for patients, studies or series")
-    raise BadQuery(f"unknown level {text!r}: write patients, studies or series")
+    raise BadQuery(f"unknown level {text!r}: write patients, studies or series{hints.near(text, _LEVELS)}")
 
 
 def condition(text: str) -> Condition:
@@ -80,7 +83,12 @@ def condition(text: str) -> Condition:
     found = re.match(r"\s*([^=~\s]+)\s*([=~])", text)
     if not found:
         raise BadQuery(f"not a condition: {text!r}; write KEYWORD=VALUE or KEYWORD~TEXT, as in Modality=CT")
+    if found[1][-1] in "!<>:":
+        raise BadQuery(f"{text!r}: {found[1][-1]}{found[2]} is no sign of the query language; {_SIGNS}")
     return _condition(found[1], found[2], text[found.end() :])
+
+
+_SIGNS = "a condition has = or ~, a range of dates is StudyDate=2010-2012, and nothing can be excluded"
 
 
 def _condition(name: str, sign: str, value: Scalar | Iterable[Scalar]) -> Condition:

@@ -48,7 +48,7 @@ class DuckStore:
         """What is held; from the note beside the file where that still holds."""
         try:
             state = _state(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             noted = json.loads(self._note.read_bytes())

@@ -125,6 +125,51 @@ def test_terminal_escapes_do_not_reach_the_terminal(tmp_path: Path) -> None:
     assert "Evil" in done.stdout
 
 
+MISSED = [
+    ("Modality=ct", "did you mean Modality=CT?"),
+    ("Modality==CT", "did you mean Modality=CT?"),
+    ("PatientSex=female", "did you mean PatientSex=F?"),
+    ("Collection=NLST", "Collection~NLST finds it anywhere, in any"),
+]
+
+
+@pytest.mark.parametrize(("text", "hint"), MISSED)
+def test_where_nothing_is_found_it_is_said_what_may_have_been_meant(text: str, hint: str) -> None:
+    done = run("search", "series", text, "--at", "idc")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert f"hint: {text.split('=')[0]}" in done.stderr or "hint: =CT" in done.stderr
+    assert hint in done.stderr
+
+
+def test_no_hint_repeats_who_a_patient_is() -> None:
+    done = run("search", "series", "PatientID=nobody-17", "PatientName=Nobody", "--at", "idc")
+    assert "obody" not in done.stderr
+
+
+def test_the_name_of_the_file_is_the_format(tmp_path: Path) -> None:
+    done = run("search", *LUNG, "--limit", "3", "--output", str(tmp_path / "found.csv"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "found.csv").read_text().count("\n") == 4
+
+
+def test_a_further_field_is_a_column_of_the_table() -> None:
+    done = run("search", *LUNG, "--limit", "1", "--field", "ManufacturerModelName")
+    assert done.stdout.splitlines()[0].split()[-2:] == ["ManufacturerModelName", "Archives"]
+
+
+def test_a_home_that_is_no_folder_is_not_in_the_way() -> None:
+    env = {"HOME": "/dev/null", "XDG_CACHE_HOME": "", "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
+    assert run("search", *LUNG, "--limit", "1", env=env).returncode == 0
+
+
+def test_nothing_is_printed_after_the_answer() -> None:
+    """A thread that still holds a connection at Python's end makes DuckDB print what it takes for a leak."""
+    for _ in range(5):
+        done = run("search", "series", "Modality=XX", "--at", "idc", "--quiet")
+        assert done.stderr == ""
+
+
 WRONG: list[tuple[list[str], int, str]] = [
     (["search", "series", "Modalty=CT"], 2, "did you mean Modality?"),
     (
@@ -135,6 +180,19 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["search", "studies", "StudyInstanceUID=1.2.*"], 2, "no wildcards in VR UI"),
     (["search", "instances", "Modality=CT"], 2, "not searched yet"),
     (["search", "series", "studies"], 2, "one level"),
+    (["search", "serie"], 2, "did you mean series?"),
+    (["search", "series", "CT", "lung"], 2, "'CT' is neither a level nor a condition"),
+    (["search", "Modality:CT"], 2, "as in Modality=CT"),
+    (["search", "License=CC", "BY", "3.0"], 2, "in quotes: 'License=CC BY 3.0'"),
+    (["search", "Modality!=CT"], 2, "!= is no sign of the query language"),
+    (["search", "StudyDate=2010-01-31..2012"], 2, "did you mean StudyDate=20100131-2012?"),
+    (["search", "StudyDate=01/02/2011"], 2, "did you mean StudyDate=20110102 or StudyDate=20110201?"),
+    (["search", "StudyDate=>2010"], 2, "did you mean StudyDate=2010-?"),
+    (["search", "--limt", "3"], 2, "did you mean --limit?"),
+    (["serch", "series"], 2, "unknown command 'serch'; did you mean search?"),
+    (["Modality=CT"], 2, "did you mean broker search?"),
+    (["search", "series", "--at", "IDC"], 5, "did you mean idc?"),
+    (["search", "series", "--at", "https://x/y"], 5, "broker archives add NAME --url https://x/y"),
     (["search", "series", "Modality=CT", "--limit", "-1"], 2, "limit -1"),
     (["search", "series", "--timeout", "0"], 2, "timeout 0"),
     (["search", "series", "--columns", "Modalty"], 2, "--columns"),

@@ -51,7 +51,10 @@ def statement(ask: Ask, layout: Layout) -> sql.Clause:
     text, more = among(ask, ask.unknown, layout)
     chosen = {c.keyword for c in finer(ask)}
     columns = ", ".join(_column(f, ask.level, f in chosen, layout) for f in ask.fields) or "NULL"
-    tail = f"GROUP BY {layout.group(ask.level)} ORDER BY {layout.order[ask.level]}{limit}"
+    group = layout.group(ask.level)
+    tail = f"GROUP BY {group} ORDER BY {layout.order[ask.level]}"
+    if limit:  # which groups, before all their values are put together
+        text = f"({group}) IN (SELECT {group} FROM {layout.rows[ask.level]} WHERE {text} {tail}{limit})"
     return f"SELECT {columns} FROM {rows} WHERE {text} {tail}", values + more
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Generic, Protocol, TypeVar
 
 from broker.errors import ArchiveError
@@ -94,11 +93,14 @@ class Worker(Generic[C]):
         ended = self._pool.submit(self._end)
         self._pool.shutdown(wait=False)
         if self._job is not None and not self._job.done():
-            threading.Thread(target=self._interrupt, args=(ended,), name="interrupt", daemon=True).start()
+            threading.Thread(target=self._interrupt, args=(ended,), name="interrupt").start()
         await asyncio.shield(asyncio.wrap_future(ended))
 
     def _interrupt(self, ended: Future[None]) -> None:
-        """DuckDB forgets an interruption that comes just before a statement begins, hence more than one."""
+        """DuckDB forgets an interruption that comes just before a statement begins, hence more than one.
+
+        Python waits for this thread at its end: while a frame holds a connection then, DuckDB reports a leak.
+        """
         while not ended.done():
             db = self._db
             if db is not None:
@@ -107,7 +109,7 @@ class Worker(Generic[C]):
                 except Exception as error:  # it may have closed just now
                     if self._translated(error) is None:
                         raise
-            time.sleep(0.002)
+            wait([ended], 0.002)
 
     def _end(self) -> None:
         db, self._db = self._db, None

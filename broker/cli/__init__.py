@@ -35,6 +35,8 @@ def _main(argv: Sequence[str] | None) -> int:
         args = verbs[words[0]].parse_intermixed_args(words[1:])
         args.verb, args.version = words[0], False
     else:
+        if words and not words[0].startswith("-"):
+            top.error(commands.unknown(words[0]))
         args = top.parse_args(words)
     if args.version:
         from importlib.metadata import version

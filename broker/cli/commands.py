@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from broker.cli import examples
 from broker.cli.arguments import asking, keeping, knowing, shell
@@ -38,11 +40,33 @@ COMMANDS: tuple[tuple[str, Takes, str], ...] = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """A command line that is refused in one line, with the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with code 2."""
+        unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
+        options = [o for o in self._option_string_actions if o.startswith("--")]
+        meant = _near(unknown[1], options) if unknown else ""
+        self.exit(2, f"broker: {message}{meant} ({self.prog} --help lists what there is)\n")
+
+
+def unknown(word: str) -> str:
+    """What is wrong with a word that is no command."""
+    condition = "=" in word or "~" in word
+    meant = "; did you mean broker search?" if condition else _near(word, [c[0] for c in COMMANDS if c[2]])
+    return f"unknown command {word!r}{meant}"
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    from broker.language.hints import near
+
+    return near(word, known)
+
+
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The command line, and its commands by name."""
-    top = argparse.ArgumentParser(
-        prog="broker", description="One query across many medical-imaging archives."
-    )
+    top = Parser(prog="broker", description="One query across many medical-imaging archives.")
     explained(top, examples.SEARCH)
     top.add_argument("--version", action="store_true", help="print the version and exit")
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")

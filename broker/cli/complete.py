@@ -19,8 +19,6 @@ from broker.errors import BrokerError
 from catalog.keywords import USUAL
 
 LEVELS = ("patients", "studies", "series")
-MODALITIES = "CR CT DX IO MG MR NM OP OT PT PX RF SC SM US XA RTDOSE RTPLAN RTSTRUCT SEG SR".split()
-VALUES = {"Modality": MODALITIES, "ModalitiesInStudy": MODALITIES, "PatientSex": ["F", "M", "O"]}
 DAY = 86_400.0
 
 
@@ -91,7 +89,9 @@ def _starting(typed: str, known: Iterable[str]) -> list[str]:
 
 
 def _values(keyword: str) -> Iterable[str]:
-    return _collections() if keyword == "Collection" else VALUES.get(keyword, [])
+    from broker.language.hints import USUAL_VALUES
+
+    return _collections() if keyword == "Collection" else USUAL_VALUES.get(keyword, [])
 
 
 def _conditions() -> list[str]:

@@ -65,8 +65,8 @@ async def _all(counters: Sequence[Counter], timeout: float, watch: Watch) -> lis
 
 
 def _line(own: Report, told: Counted) -> str:
-    how = "counted there" if own.archive in told.there else "listed and checked here"
-    return f"{told.query.level.name}: {own.line()} · {how}" if own.answered else own.line()
+    how = "" if own.archive in told.there else " · listed and checked here"  # its notes say "counted there"
+    return f"{told.query.level.name}: {own.line()}{how}" if own.answered else own.line()
 
 
 def _json(found: Sequence[Counted], args: argparse.Namespace) -> None:

@@ -6,14 +6,14 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 from broker.answer import Answer
 from broker.answering.columns import DATE, INTEGER, NUMBER, SHOWN, TEXT
 from broker.answering.export import document, entity, flat, flat_columns
-from broker.cli import table
+from broker.cli import table, unfound
 from broker.errors import BadQuery
 from broker.safe import cell, line
 from catalog.keywords import Level, UnknownKeyword, keyword
@@ -21,14 +21,27 @@ from catalog.keywords import Level, UnknownKeyword, keyword
 Columns = tuple[str, ...]
 
 
-def columns_of(text: str | None, level: Level) -> Columns:
-    """The columns of a table: those asked for, else the usual ones of the level. Raises BadQuery."""
+def form_of(file: str | None) -> str:
+    """The format that the name of a file ends in, else a table."""
+    ending = Path(file or "").suffix.lower().removeprefix(".")
+    return {"csv": "csv", "json": "json", "ndjson": "ndjson", "jsonl": "ndjson", "parquet": "parquet"}.get(
+        ending, "table"
+    )
+
+
+def columns_of(text: str | None, level: Level, fields: Sequence[str] = ()) -> Columns:
+    """The columns of a table: those named, else the usual ones of the level and `fields`. Raises BadQuery."""
     if not text:
-        return SHOWN[level]
+        more = [f for f in map(_name, fields) if f not in SHOWN[level]]
+        return (*SHOWN[level][:-1], *more, *SHOWN[level][-1:]) if more else SHOWN[level]
     try:
-        return tuple(w if w == "archives" else keyword(w).name for w in text.split(","))
+        return tuple(w if w == "archives" else _name(w) for w in text.split(","))
     except UnknownKeyword as error:
         raise BadQuery(f"--columns: {error}") from error
+
+
+def _name(word: str) -> str:
+    return keyword(word).name
 
 
 def write(answer: Answer, form: str, stream: IO[bytes], columns: Columns) -> None:
@@ -51,6 +64,13 @@ def reports(answer: Answer, stream: IO[str], *, withheld: bool) -> None:
     more += f"; next page: --after {answer.next}" if answer.next else ""
     state = "" if answer.complete else "; the answer is INCOMPLETE"
     print(f"{len(answer):,} {kind}{more}{state}", file=stream)
+
+
+def hints(answer: Answer, stream: IO[str]) -> None:
+    """Where nothing was found: what may have been meant."""
+    if not answer.entities and answer.answered:
+        for text in unfound.hints(answer.query.conditions):
+            print(line(f"hint: {text}"), file=stream)
 
 
 def report_lines(answer: Answer, stream: IO[str]) -> None:

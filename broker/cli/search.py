@@ -25,8 +25,9 @@ TABLE_LIMIT = 100
 
 def run(args: argparse.Namespace) -> int:
     """Ask and print. Raises BadQuery and BadConfig before anything is asked."""
+    args.format = args.format or output.form_of(args.output)
     session = session_of(args)
-    columns = output.columns_of(args.columns, session.query.level)
+    columns = output.columns_of(args.columns, session.query.level, names(args.field))
     required = names(args.require)
     _known(required, session)
     if args.format == "parquet" and not args.output and sys.stdout.isatty():
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
             output.write(answer, args.format, stream, columns)
     if not args.quiet:
         output.reports(answer, sys.stderr, withheld=_withheld(answer, required, args.strict))
+        output.hints(answer, sys.stderr)
     return code
 
 

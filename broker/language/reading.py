@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from broker.errors import BadQuery
+from broker.language import hints
 from broker.language.terms import Match
 from broker.meaning import values
 from catalog.capability import Kind
@@ -142,7 +143,8 @@ def _moment(key: Keyword, value: str) -> Match:
     if ends is None:
         form = _FORMS[key.vr]
         forms = f"{form}, {form}-{form}, {form}- or -{form}"
-        raise BadQuery(f"{key.name}={value}: not a {key.vr} value; write {forms}")
+        meant = hints.dated(key.name, value) if key.vr == "DA" else ""
+        raise BadQuery(f"{key.name}={value}: not a {key.vr} value; write {forms}{meant}")
     _ordered(key, value, *ends)
     low, high = (_plain(key.vr, end, side) for side, end in enumerate(ends))
     return Match(Kind.RANGE, low=low, high=high)

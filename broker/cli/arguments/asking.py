@@ -18,7 +18,7 @@ def search(verb: argparse.ArgumentParser) -> None:
     _preferring(verb)
     verb.add_argument("--after", metavar="CURSOR", help="the page of an ordered answer after this one")
     timeout(verb, 30.0, "for the whole answer (30)")
-    verb.add_argument("--format", choices=FORMATS, default="table")
+    verb.add_argument("--format", choices=FORMATS, help="how (as the name of --output ends, else table)")
     verb.add_argument("--output", "-o", metavar="FILE", help="write there instead of to standard output")
     verb.add_argument("--columns", metavar="KEYWORD,...", help="columns of the table")
     repeated(verb, "--require", "ARCHIVE", "no records unless it answers completely")
