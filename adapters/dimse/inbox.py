@@ -43,6 +43,8 @@ class Inbox:
             return None
         length = int.from_bytes(raw[at + 2 : at + 6], "big")
         if length > MAX_PDU:
+            if raw.startswith(b"HTTP/", at):
+                raise Malformed("HTTP is spoken at this port, not DIMSE", "bad_protocol")
             raise Malformed(f"a PDU is larger than the {MAX_PDU:,} bytes agreed on", "bad_protocol")
         if len(raw) - at < 6 + length:
             return None

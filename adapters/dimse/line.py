@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from adapters.dimse import pdu
 from adapters.dimse.inbox import Inbox
+from adapters.shared import unreachable
 from broker.errors import ArchiveError, Malformed, TimedOut, Unreachable
 from broker.setup.limits import Limits
 
@@ -138,12 +139,6 @@ async def connected(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     except TimeoutError as error:
         raise TimedOut("no connection in time", "timeout_connect") from error
     except ssl.SSLError as error:
-        raise Unreachable("its TLS certificate or protocol is not acceptable", "tls") from error
+        raise unreachable.insecure(error) from error
     except OSError as error:
-        raise _unreachable(error) from error
-
-
-def _unreachable(error: OSError) -> Unreachable:
-    if isinstance(error, socket.gaierror):
-        return Unreachable("its host name does not exist", "dns")
-    return Unreachable("it refuses connections")
+        raise unreachable.connecting(error, peer.host, peer.port) from error

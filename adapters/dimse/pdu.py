@@ -150,8 +150,8 @@ def bounded(told: int) -> int:
 
 
 _REASONS = {
-    (1, 3): "it does not know our calling AE title",
-    (1, 7): "it does not know the called AE title",
+    (1, 3): "it does not know our calling AE title: have it entered there, or set calling_ae_title",
+    (1, 7): "it does not know the called AE title: set ae_title to its own",
     (1, 2): "it does not know the application context",
     (2, 2): "it does not speak this version of the protocol",
     (3, 1): "it is congested",

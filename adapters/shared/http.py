@@ -19,6 +19,7 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 from yarl import URL
 
+from adapters.shared import unreachable
 from adapters.shared.pace import Pace, Tokens
 from broker.errors import (
     ArchiveError,
@@ -283,7 +284,7 @@ def judge(status: int, headers: Mapping[str, str]) -> None:
     if status in (200, 204):
         return
     if status == 401:
-        raise Forbidden("401: it wants credentials, or others")
+        raise Forbidden("401: it wants credentials, or others: see auth of its entry")
     if status == 403:
         raise Forbidden("403: the credentials do not permit this", "forbidden")
     if status == 429 or (status == 503 and "Retry-After" in headers):
@@ -294,7 +295,9 @@ def judge(status: int, headers: Mapping[str, str]) -> None:
         raise RefusedByArchive("413: it finds the question too broad", "too_broad")
     if status >= 500:
         raise ServerFault(f"{status}: it failed on its side")
-    raise RefusedByArchive(f"{status}: it refused the question", f"http_{status}")
+    raise RefusedByArchive(
+        f"{status}: it refused the question; if it refuses all, check the path of its url", f"http_{status}"
+    )
 
 
 def _seconds(text: str | None) -> float | None:
@@ -318,11 +321,11 @@ def _translated(error: Exception) -> ArchiveError:
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return TimedOut("it fell silent")
     if isinstance(error, aiohttp.ClientSSLError):
-        return Unreachable("its TLS certificate or protocol is not acceptable", "tls")
+        return unreachable.insecure(getattr(error, "certificate_error", None))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Unreachable("its host name does not exist", "dns")
+        return unreachable.unknown_host(error.host)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Unreachable("it refuses connections")
+        return unreachable.connecting(error.os_error, error.host, error.port)
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError):
         return Unreachable("the connection broke in the middle", "truncated_body")
     return Malformed(f"it does not speak HTTP properly ({type(error).__name__})", "bad_protocol")

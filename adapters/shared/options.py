@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from broker.errors import BadConfig
+from broker.language.hints import near
 from catalog.archives import Archive
 from catalog.capability import Kind, Promises, Proof
 from catalog.keywords import UnknownKeyword, keyword
@@ -17,10 +19,15 @@ class Options:
         self.archive = archive.name
         self._adapter = archive.adapter
         self._left = dict(archive.options)
+        self._read: set[str] = set()
+
+    def _take(self, option: str, usual: object) -> Any:
+        self._read.add(option)
+        return self._left.pop(option, usual)
 
     def text(self, option: str, usual: str = "") -> str:
         """A text."""
-        value = self._left.pop(option, usual)
+        value = self._take(option, usual)
         if not isinstance(value, str):
             raise self.wrong(option, "must be a text")
         return value
@@ -34,7 +41,7 @@ class Options:
 
     def number(self, option: str, usual: int) -> int:
         """A positive whole number."""
-        value = self._left.pop(option, usual)
+        value = self._take(option, usual)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise self.wrong(option, "must be a positive whole number")
         return value
@@ -46,7 +53,7 @@ class Options:
 
     def flag(self, option: str) -> bool | None:
         """True or false, or None where nothing is said."""
-        value = self._left.pop(option, None)
+        value = self._take(option, None)
         if value is not None and not isinstance(value, bool):
             raise self.wrong(option, "must be true or false")
         return value
@@ -64,7 +71,7 @@ class Options:
 
     def keywords(self, option: str) -> tuple[str, ...]:
         """A list of DICOM keywords."""
-        value = self._left.pop(option, [])
+        value = self._take(option, [])
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
             raise self.wrong(option, "must be a list of keywords")
         try:
@@ -74,7 +81,7 @@ class Options:
 
     def promises(self, option: str) -> Promises:
         """A table of keyword = [kinds of matching]."""
-        given = self._left.pop(option, {})
+        given = self._take(option, {})
         if not isinstance(given, dict) or not all(isinstance(words, list) for words in given.values()):
             raise self.wrong(option, "must be a table of keyword = [kinds of matching]")
         kinds = {k.value: k for k in Kind}
@@ -86,7 +93,12 @@ class Options:
     def done(self) -> None:
         """Nothing may be left."""
         if self._left:
-            raise BadConfig(f"archive {self.archive}: unknown option {min(self._left)!r} for {self._adapter}")
+            wrong = min(self._left)
+            meant = near(wrong, self._read)
+            known = f"known are {', '.join(sorted(self._read))}" if self._read else "it has none"
+            raise BadConfig(
+                f"archive {self.archive}: unknown option {wrong!r} for {self._adapter}; {known}{meant}"
+            )
 
     def wrong(self, option: str, why: str) -> BadConfig:
         """What is wrong with an option, to be raised."""

@@ -15,6 +15,7 @@ from broker.admitting.checks import History, check
 from broker.cli import NOTHING, OK
 from broker.cli.archives_check import table
 from broker.errors import BadConfig, BadQuery
+from broker.language.hints import near
 from catalog.archives import Archive
 
 
@@ -23,7 +24,8 @@ def run(args: argparse.Namespace, name: str) -> int:
     from broker.registry import adapters
 
     if args.kind not in adapters():
-        raise BadQuery(f"--kind {args.kind or ''}: write one of {', '.join(adapters())}")
+        what = f"--kind {args.kind} is not known" if args.kind else "--kind is missing"
+        raise BadQuery(f"{what}: write one of {', '.join(adapters())}{near(args.kind or '', adapters())}")
     file = config.file_to_write(args.config)
     entry = _entry(args)
     archive = _checked(file, name, entry)

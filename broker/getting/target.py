@@ -128,7 +128,9 @@ def _why_not(item: Item, sources: Mapping[str, Source], made: Mapping[str, Targe
         return "its SeriesInstanceUID stands for two series, of which one is fetched"
     if not any(_serves(c, sources) for c in item.copies):
         names = ", ".join(dict.fromkeys(c.archive for c in item.copies))
-        return f"no copy that can be fetched from here ({names})"
+        public = any(c.said.url.startswith("s3://") for c in item.copies)
+        more = "; broker manifest --kind s5cmd lists what lies in public buckets" if public else ""
+        return f"no copy that can be fetched from here ({names}){more}"
     return ""
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from broker.errors import BadConfig
+from broker.language.hints import near
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -109,5 +111,29 @@ def checked(file: Path, raw: dict[str, Any]) -> tuple[dict[str, dict[str, Any]],
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part != "[key]")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise BadConfig(f"{file}: {place}: {first['msg']}{more}") from None
+        raise BadConfig(f"{file}: {place}: {_plainly(first)}{more}") from None
     return {n: e.model_dump(exclude_none=True) for n, e in read.archives.items()}, read
+
+
+_PLAINLY = {
+    ("string_pattern_mismatch", "url"): "write it with its scheme and without a user name, as in "
+    "https://pacs.example.org/dicom-web or dimse://pacs.example.org:104",
+    ("string_pattern_mismatch", "[key]"): "a name has letters, digits, . _ - and no spaces",
+}
+
+
+_TABLES: dict[str | int, type[BaseModel]] = {
+    **{"auth": Auth, "links": Links, "copies": Copies, "audit": Trail, "catalog": Catalog},
+    **{1: File, 3: Entry},  # by the length of its place
+}
+
+
+def _plainly(error: ErrorDetails) -> str:
+    """What is wrong, for people who do not know pydantic."""
+    field = str(error["loc"][-1])
+    if error["type"] == "extra_forbidden":
+        known = _TABLES[
+            str(error["loc"][-2]) if len(error["loc"]) in (2, 4) else len(error["loc"])
+        ].model_fields
+        return f"there is no such field; known are {', '.join(known)}{near(field, known)}"
+    return _PLAINLY.get((error["type"], field), error["msg"].replace("Input should be", "must be"))
