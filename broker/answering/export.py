@@ -18,6 +18,11 @@ FORMAT = "imaging-broker/answer/1"
 
 def document(answer: Found) -> dict[str, Any]:
     """The whole answer, in the form of `schema.AnswerModel`."""
+    return {**envelope(answer), "entities": [entity(e) for e in answer.entities]}
+
+
+def envelope(answer: Found) -> dict[str, Any]:
+    """The same, with no entities yet."""
     return {
         "format": FORMAT,
         "query": {
@@ -30,7 +35,7 @@ def document(answer: Found) -> dict[str, Any]:
         "total": answer.total,
         "exact": answer.exact,
         "next": answer.next,
-        "entities": [entity(e) for e in answer.entities],
+        "entities": [],
         "reports": [report(r) for r in answer.reports],
     }
 

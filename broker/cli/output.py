@@ -12,7 +12,7 @@ from typing import IO
 
 from broker.answer import Answer
 from broker.answering.columns import DATE, INTEGER, NUMBER, SHOWN, TEXT
-from broker.answering.export import document, entity, flat, flat_columns
+from broker.answering.export import entity, envelope, flat, flat_columns
 from broker.cli import table, unfound
 from broker.errors import BadQuery
 from broker.safe import cell, line
@@ -80,7 +80,12 @@ def report_lines(answer: Answer, stream: IO[str]) -> None:
 
 
 def _json(answer: Answer, stream: IO[bytes]) -> None:
-    stream.write(json.dumps(document(answer), ensure_ascii=False, indent=1).encode() + b"\n")
+    """An entity a line: for a million of them, one document would need their memory and json's slow encoder."""
+    head, mark, tail = json.dumps(envelope(answer), ensure_ascii=False, indent=1).partition('"entities": [')
+    stream.write(f"{head}{mark}".encode())
+    for number, e in enumerate(answer.entities):
+        stream.write(f"{',' if number else ''}\n  {json.dumps(entity(e), ensure_ascii=False)}".encode())
+    stream.write(f"{tail}\n".encode())
 
 
 def _ndjson(answer: Answer, stream: IO[bytes]) -> None:

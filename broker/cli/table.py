@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import IO
 
 from broker.answer import Answer
@@ -21,6 +22,8 @@ _HEADS = {
     "BodyPartExamined": "BodyPart",
     "archives": "Archives",
 }
+_NUMBERS = ("Images", "Series", "Studies")
+_DRAWN = 1000  # rows that a terminal may get with folded texts
 _WIDE = 400  # columns where no terminal sets a width: nothing is folded in a pipe
 _FOLDED = 24  # columns that a long text needs at least
 _SPARE = (
@@ -42,8 +45,10 @@ def write(answer: Answer, stream: IO[bytes], columns: tuple[str, ...]) -> None:
     cells = {c: [_shown(e, c) for e in answer.entities] for c in columns}
     filled = {c: own for c, own in cells.items() if any(own)}
     shown = _fitted(filled, width, usual=columns in SHOWN.values())
-    lines = [row.rstrip() for row in _drawn(shown, width, terminal).splitlines()]
-    stream.write("".join(f"{row}\n" for row in lines if row).encode())
+    few = terminal and len(answer.entities) <= _DRAWN
+    for row in _drawn(shown, width).splitlines() if few else _plain(shown):
+        if row.strip():
+            stream.write(f"{row.rstrip()}\n".encode())
     hidden = [_HEADS.get(c, c) for c in filled if c not in shown]
     if hidden:
         stream.write(
@@ -51,7 +56,25 @@ def write(answer: Answer, stream: IO[bytes], columns: tuple[str, ...]) -> None:
         )
 
 
-def _drawn(shown: dict[str, list[str]], width: int, terminal: bool) -> str:
+def _plain(shown: dict[str, list[str]]) -> Iterator[str]:
+    """What `_drawn` draws, without colour and folding: rich takes half an hour for a million rows."""
+    from rich.cells import cell_len
+
+    heads = [_HEADS.get(name, name) for name in shown]
+    widths = [max(map(cell_len, [head, *own])) for head, own in zip(heads, shown.values(), strict=True)]
+    right = [head in _NUMBERS for head in heads]
+
+    def padded(text: str, width: int, right: bool) -> str:
+        space = " " * (width - cell_len(text))
+        return space + text if right else text + space
+
+    yield " " + "   ".join(map(padded, heads, widths, right))
+    yield " " + "─" * (sum(widths) + 3 * len(widths) - 3)
+    for row in zip(*shown.values(), strict=True):
+        yield " " + "   ".join(map(padded, row, widths, right))
+
+
+def _drawn(shown: dict[str, list[str]], width: int) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -59,7 +82,7 @@ def _drawn(shown: dict[str, list[str]], width: int, terminal: bool) -> str:
 
     made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in shown:
-        head, number = _HEADS.get(name, name), _HEADS.get(name) in ("Images", "Series", "Studies")
+        head, number = _HEADS.get(name, name), _HEADS.get(name) in _NUMBERS
         made.add_column(
             head,
             no_wrap=not _long(name),
@@ -70,7 +93,7 @@ def _drawn(shown: dict[str, list[str]], width: int, terminal: bool) -> str:
     for row in zip(*shown.values(), strict=True):
         made.add_row(*map(Text, row))
     text = io.StringIO()
-    Console(file=text, width=width, force_terminal=terminal, highlight=False).print(made)
+    Console(file=text, width=width, force_terminal=True, highlight=False).print(made)
     return text.getvalue()
 
 
