@@ -129,7 +129,7 @@ MISSED = [
     ("Modality=ct", "did you mean Modality=CT?"),
     ("Modality==CT", "did you mean Modality=CT?"),
     ("PatientSex=female", "did you mean PatientSex=F?"),
-    ("Collection=NLST", "Collection~NLST finds it anywhere, in any"),
+    ("BodyPartExamined=lung", "BodyPartExamined~lung finds it anywhere, in any"),
 ]
 
 

@@ -80,7 +80,7 @@ def report_lines(answer: Answer, stream: IO[str]) -> None:
 
 
 def _json(answer: Answer, stream: IO[bytes]) -> None:
-    """An entity a line: for a million of them, one document would need their memory and json's slow encoder."""
+    """An entity a line, as it is made: a million of them as one document take too much memory and time."""
     head, mark, tail = json.dumps(envelope(answer), ensure_ascii=False, indent=1).partition('"entities": [')
     stream.write(f"{head}{mark}".encode())
     for number, e in enumerate(answer.entities):
