@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from adapters.shared import unreachable
-from broker.checks import check
+from broker.admitting.checks import check
 from broker.errors import BadConfig
 from broker.registry import adapter_for
 from broker.setup.federation import checked
