@@ -13,6 +13,7 @@ import idc_index_data
 import pytest
 from asking import ask, report_of
 
+import broker
 from adapters.idc import sorted_copy
 from adapters.idc.adapter import Idc
 from broker.matching import compiled
@@ -203,3 +204,15 @@ async def test_a_patient_without_a_value_has_none_in_any_series(text: str) -> No
     report = report_of(answer, "idc")
     assert report.kept == report.fetched > 0
     assert report.broken == {}
+
+
+async def test_a_copy_that_takes_too_long_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sorted_copy, "WAIT", 0.0)
+    answer = await broker.search_async("series", "Collection=rider_pilot", at=["idc"], limit=2)
+    assert answer.complete
+    assert answer.reports[0].via.startswith("parquet")
+    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.lock"))

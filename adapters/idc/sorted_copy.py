@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 LAYOUT = 4
+WAIT = 15.0  # seconds that a search waits for the copy
 PATIENCE = 120.0  # seconds after which another process's unfinished copy is taken for dead
 
 # DICOM keyword -> expression over the wheel's index
@@ -89,7 +90,8 @@ def build(parquet: Path, target: Path) -> None:
 def ensure(parquet: Callable[[], Path], version: str, stop: threading.Event) -> Path | None:
     """The copy's place, made now if need be; None where there can be none.
 
-    That is: nowhere to write, being made by another process, or `stop` was set while it was made.
+    That is: nowhere to write, being made by another process, not ready in `WAIT` seconds (a search has 30 and
+    can do without), or `stop` was set while it was made.
     """
     import duckdb
 
@@ -115,7 +117,8 @@ def _run(parquet: Path, target: Path, stop: threading.Event) -> None:
     command = [sys.executable, "-P", __file__, str(parquet), str(target)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:  # noqa: S603
         try:
-            while child.poll() is None and not stop.wait(0.02):
+            until = time.monotonic() + WAIT
+            while child.poll() is None and time.monotonic() < until and not stop.wait(0.02):
                 pass
             if child.returncode != 0:
                 raise subprocess.CalledProcessError(child.returncode or 1, "sorted_copy")
