@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from broker import config
@@ -19,6 +21,7 @@ from broker.answering.pages import Order, Window
 from broker.errors import BadConfig, BadQuery
 from broker.follow import Following
 from broker.joining.locations import by_rule
+from broker.language.hints import near
 from broker.plan import Wish
 from broker.planning.explanation import Explanation, explained
 from broker.planning.names import groups
@@ -28,7 +31,7 @@ from broker.query import Query
 from broker.registry import adapter_for
 from broker.run import Asking, Event
 from catalog.archives import Archive
-from catalog.keywords import UnknownKeyword, keyword
+from catalog.keywords import USUAL, UnknownKeyword, keyword
 
 T = TypeVar("T")
 
@@ -49,11 +52,11 @@ class Session:
         self,
         query: Query,
         *,
-        at: Iterable[At] = (),
+        at: At | Iterable[At] = (),
         limit: int | None = None,
         order: str | None = None,
         after: str | None = None,
-        fields: Iterable[str] = (),
+        fields: str | Iterable[str] = (),
         scan: bool = False,
         include_unknown: bool = False,
         reveal: bool = False,
@@ -63,7 +66,7 @@ class Session:
         self.query = query
         self.distrust = DISTRUST
         self.window = Window.of(query, limit, order, after)
-        chosen = list(at)
+        chosen: list[At] = [at] if isinstance(at, Adapter) else [*several(at)]
         known = config.federation(config_file) if not chosen or _named(chosen) else config.Federation({})
         picked = _picked(known.archives, chosen)
         self.rules = replace(known.rules, prefer=prefer) if prefer else known.rules
@@ -75,7 +78,7 @@ class Session:
         if known.audit is not None:
             known.audit.ready()
         hidden = [frozenset[str]()] * len(picked) if reveal else withheld(query, picked)
-        extra = _keywords([*fields, *(name for name, _ in (self.window.order or Order()).by)])
+        extra = _keywords([*several(fields), *(name for name, _ in (self.window.order or Order()).by)])
         same = groups(self.rules.aliases)
         self.wishes = [Wish(extra, self.window.each, scan, include_unknown, names, same) for names in hidden]
 
@@ -107,20 +110,21 @@ class Session:
 def search(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any) -> Answer:
     """Ask and wait for the whole answer.
 
-    `query` is a Query, or a level followed by conditions as the query language writes them. Options: `at`
-    (archive names or adapters; those asked by default otherwise), `limit`, `order` (as in
-    `StudyDate,-PatientID`), `after` (the `next` of an ordered answer: its next page), `fields` (further
-    keywords to return), `scan` (listing whole archives is fine), `include_unknown`, `reveal` (identifying
-    values may be shown to public archives), `prefer` (which of several copies is named first: `order`,
-    `instances`, `license` or `nearest`), `config_file`. Also works where an event loop is running already,
-    as in Jupyter. Raises BadQuery or BadConfig before anything is asked; what fails later is in the reports.
+    `query` is a Query, or a level followed by conditions as the query language writes them, or as keyword
+    arguments (`Modality="CT"`). Options: `at` (archive names or adapters; those asked by default otherwise),
+    `limit`, `order` (as in `StudyDate,-PatientID`), `after` (the `next` of an ordered answer: its next page),
+    `fields` (further keywords), `scan` (listing whole archives is fine), `include_unknown`, `reveal`
+    (identifying values may be shown to public archives), `prefer` (which of several copies is named first:
+    `order`, `instances`, `license` or `nearest`), `config_file`. Also works where an event loop is running
+    already, as in Jupyter. Raises BadQuery or BadConfig before anything is asked; what fails later is in the
+    reports.
 
     >>> import broker
     >>> answer = broker.search("series", "Modality=CT", "BodyPartExamined=LUNG*", at=["idc"], limit=3)
     >>> len(answer), answer.complete
     (3, True)
     """
-    session = Session(as_query(query, conditions), **options)
+    session = session_of(query, conditions, options)
     return run(session.answer(timeout))
 
 
@@ -133,7 +137,7 @@ async def search_async(
     >>> asyncio.run(broker.search_async("series", "Modality=CT", at=["idc"], limit=1))
     <Answer: 1+ SERIES entities, complete>
     """
-    return await Session(as_query(query, conditions), **options).answer(timeout)
+    return await session_of(query, conditions, options).answer(timeout)
 
 
 def asking(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any) -> Asking:
@@ -141,7 +145,7 @@ def asking(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **opt
 
     Leaving it cancels every request that is still under way.
     """
-    return Session(as_query(query, conditions), **options).asking(timeout)
+    return session_of(query, conditions, options).asking(timeout)
 
 
 def following(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **options: Any) -> Following:
@@ -150,12 +154,12 @@ def following(query: Query | str, *conditions: str, timeout: float = TIMEOUT, **
     The first change comes with the first page of the fastest archive. Leaving it cancels every request that
     is still under way.
     """
-    return Session(as_query(query, conditions), **options).following(timeout)
+    return session_of(query, conditions, options).following(timeout)
 
 
 def explain(query: Query | str, *conditions: str, **options: Any) -> list[Explanation]:
     """What would be asked where, checked here, or refused, and why. Asks nobody."""
-    return Session(as_query(query, conditions), **options).explain()
+    return session_of(query, conditions, options).explain()
 
 
 def archive(name: str, config_file: str | Path | None = None) -> Any:
@@ -171,17 +175,38 @@ def archive(name: str, config_file: str | Path | None = None) -> Any:
     return adapter_for(config.not_retired(_of(config.federation(config_file).archives, name)))
 
 
+def session_of(query: Query | str, conditions: Sequence[str], options: dict[str, Any]) -> Session:
+    """A session of what a function was given: options in small letters, conditions by DICOM keyword.
+
+    Raises TypeError for an option that there is not, as Python does, with the nearest one.
+    """
+    named = {name: options.pop(name) for name in [*options] if name[:1].isupper()}
+    known = [*inspect.signature(Session).parameters][1:]
+    unknown = sorted(options.keys() - set(known))
+    if unknown:
+        meant = near(unknown[0], [*known, *USUAL])
+        raise TypeError(f"unknown option {unknown[0]!r}; options are {', '.join(known)}{meant}")
+    return Session(as_query(query, conditions, named), **options)
+
+
+def several(given: str | Iterable[T]) -> list[T] | list[str]:
+    """Several things, of which texts may also stand in one, by comma, as on the command line."""
+    return [part.strip() for part in given.split(",")] if isinstance(given, str) else [*given]
+
+
 def check_timeout(timeout: float) -> None:
     """Raises BadQuery for a time that is none."""
     if not 0 < timeout < 86_400:
         raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
 
 
-def as_query(query: Query | str, conditions: Sequence[str] = ()) -> Query:
+def as_query(
+    query: Query | str, conditions: Sequence[str] = (), named: Mapping[str, Any] = MappingProxyType({})
+) -> Query:
     """A Query, or a level and conditions, as a Query. Raises BadQuery."""
     if isinstance(query, str):
-        return Query(query, *conditions)
-    if conditions:
+        return Query(query, *conditions, **named)
+    if conditions or named:
         raise BadQuery("give conditions to the Query, or a level and conditions")
     return query
 

@@ -19,7 +19,7 @@ from broker.answering.compared import difference
 from broker.answering.counts import Counted, Part, at_level, combined, facets_of, part
 from broker.answering.facets import Sheet
 from broker.answering.pages import Window
-from broker.api import TIMEOUT, Session, as_query, check_timeout, run
+from broker.api import TIMEOUT, Session, check_timeout, run, session_of, several
 from broker.errors import BadQuery
 from broker.joining.entity import Entity
 from broker.joining.rules import Rules
@@ -246,7 +246,7 @@ def _at(query: Query, level: Level) -> Query:
 def count(
     query: Query | str,
     *conditions: str,
-    by: Iterable[str] = (),
+    by: str | Iterable[str] = (),
     exact: bool = False,
     check: bool = False,
     timeout: float = TIMEOUT,
@@ -265,19 +265,19 @@ def count(
     >>> found.total, str(found.facets["modality"]["CT"])
     (Count(low=774, high=774), '172')
     """
-    session = Session(as_query(query, conditions), **options)
-    return run(Counter(session, by, exact, check).counted(timeout))
+    session = session_of(query, conditions, options)
+    return run(Counter(session, several(by), exact, check).counted(timeout))
 
 
 async def count_async(
     query: Query | str,
     *conditions: str,
-    by: Iterable[str] = (),
+    by: str | Iterable[str] = (),
     exact: bool = False,
     check: bool = False,
     timeout: float = TIMEOUT,
     **options: Any,
 ) -> Counted:
     """`count` for asyncio."""
-    session = Session(as_query(query, conditions), **options)
-    return await Counter(session, by, exact, check).counted(timeout)
+    session = session_of(query, conditions, options)
+    return await Counter(session, several(by), exact, check).counted(timeout)
