@@ -167,7 +167,7 @@ async def test_a_pdu_that_is_announced_too_large_is_not_read(files: list[Path], 
 async def test_nobody_there(files: list[Path], tmp_path: Path) -> None:
     with GetScp(files[:3]) as peer:
         port = peer.port
-    with pytest.raises(ArchiveError, match="it refuses connections"):
+    with pytest.raises(ArchiveError, match="refuses connections"):
         await collected(Dimse("gone", Peer(HOST, port, "GETTER")), tmp_path)
 
 
