@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from asking import ask, report_of, uids
+from peers.qido import synthetic
 from peers.scp import HOST, IGNORED, PENDING, Answers, Scp, answer, raw
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -188,6 +190,57 @@ async def test_with_a_limit_series_are_asked_for_before_all_studies_have_come() 
         assert time.monotonic() - start < 2.5
         assert scp.settled(5)
     assert (len(answered), answered.more, answered.complete) == (1, True, True)
+
+
+def capped(most: int, level: str) -> Behaviour:
+    """No more than so many at a level, and not a word about it; dates are matched."""
+
+    def behave(keys: Dataset, honest: Answers) -> Answers:
+        low, _, high = str(keys.get("StudyDate") or "-").partition("-")
+        if keys.QueryRetrieveLevel == "STUDY" and (low or high):
+            honest = (a for a in honest if a[1] and (low or "0") <= str(a[1].StudyDate) <= (high or "9"))
+        yield from itertools.islice(honest, most if keys.QueryRetrieveLevel == level else None)
+
+    return behave
+
+
+CAPPED = synthetic(1, 130)
+
+
+@pytest.mark.parametrize("cap", [10, 31, 100, 117])
+async def test_a_silent_cap_is_found_out_and_reported(cap: int) -> None:
+    with Scp(CAPPED, capped(cap, "STUDY")) as scp:
+        archive = pacs(scp)
+        told = report_of(await ask("studies", at=[archive]), "pacs")
+        assert (told.status, told.reason) == (Status.PARTIAL, "capped")
+        assert cap < told.kept <= 2 * cap
+        again = report_of(await ask("series", at=[archive]), "pacs")
+        assert (again.status, again.reason) == (Status.PARTIAL, "capped")
+
+
+async def test_an_answer_that_is_not_cut_is_tried_once() -> None:
+    with Scp(CAPPED, capped(10**6, "STUDY")) as scp:
+        archive = pacs(scp)
+        counts = []
+        for _ in range(2):
+            scp.seen.clear()
+            assert (await ask("studies", at=[archive])).complete
+            counts.append(len(scp.seen))
+    assert counts == [3, 1]
+
+
+async def test_an_archive_that_ignores_dates_leaves_the_end_open() -> None:
+    with Scp(CAPPED, lambda _, honest: itertools.islice(honest, 100)) as scp:
+        told = report_of(await ask("studies", at=[pacs(scp)]), "pacs")
+    assert (told.ok, told.notes) == (True, ["end_not_shown"])
+
+
+@pytest.mark.parametrize("cap", [10, 31, 100])
+async def test_lists_of_studies_whose_series_are_cut_are_asked_for_in_halves(cap: int) -> None:
+    with Scp(CAPPED, capped(cap, "SERIES")) as scp:
+        answered = await ask("series", at=[pacs(scp)])
+    assert uids(answered) == {s["SeriesInstanceUID"] for h in CAPPED for s in h["series"]}
+    assert answered.complete
 
 
 async def test_ignored_keys_are_a_remark() -> None:

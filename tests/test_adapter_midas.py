@@ -210,3 +210,11 @@ async def test_it_says_what_it_is() -> None:
         archive = midas(server)
         assert await archive.check() == "MIDAS, 2 communities"
         await archive.close()
+
+
+async def test_a_folder_without_an_id_makes_the_answer_partial() -> None:
+    body = '{"stat": "ok", "code": "", "data": {"folders": [{"name": "x"}], "items": []}}'
+    fault = Fault(200, body, "application/json")
+    async with MidasServer(faults={"midas.folder.children": fault}) as server:
+        told = report_of(await ask("series", at=[midas(server)]), "midas")
+    assert (told.status, told.reason.partition("=")[0]) == (Status.PARTIAL, "bad_records")

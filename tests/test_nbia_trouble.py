@@ -155,3 +155,31 @@ async def test_leaving_while_it_answers_ends_every_request() -> None:
             start = time.monotonic()
         assert time.monotonic() - start < 1
         await gone(server)
+
+
+async def test_a_listed_collection_that_is_empty_is_remarked_upon() -> None:
+    fault = Fault(200, "", JSON)
+    async with NbiaServer(rows=ROWS, faults={"PatientStudy?Collection=Thorax": fault}) as server:
+        assert (await told(server, "studies", scan=True)).notes == ["listed_collection_is_empty"]
+
+
+async def test_patients_that_cannot_be_asked_for_make_the_answer_partial() -> None:
+    """A collection is too large for one reply, and one of its patients has no identifier."""
+    rows = [*ROWS, *({**row, "PatientID": ""} for row in ROWS[:1])]
+    async with NbiaServer(rows=rows) as server:
+        archive = nbia(server)
+        whole = await ask("series", at=[archive], scan=True)
+        assert whole.reports[0].bad == 0
+        limits = {"bytes": max(map(len, await _bodies(server))) - 1}
+        small = Nbia.configured(Archive("nbia", "nbia", url=server.url, limits=limits))
+        report = report_of(await ask("series", at=[small], scan=True), "nbia")
+    assert (report.status, report.bad > 0) == (Status.PARTIAL, True)
+
+
+async def _bodies(server: NbiaServer) -> list[bytes]:
+    """The replies to what it was asked for of series."""
+    import aiohttp
+
+    asked = [target for target in server.requests if "getSeries?" in target]
+    async with aiohttp.ClientSession() as session:
+        return [await (await session.get(server.origin + target)).read() for target in asked]

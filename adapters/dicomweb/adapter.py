@@ -24,6 +24,7 @@ from adapters.dicomweb.question import Habits, Paging
 from adapters.dicomweb.requests_session import Requests, Transport
 from adapters.dicomweb.retrieve import listed, retrieved
 from adapters.dicomweb.series import Row, joined, series_ask, side_by_side, study_ask
+from adapters.shared.halves import splits
 from adapters.shared.http import Http, turn
 from broker.adapter import Ask, Page, Received, Wanted
 from broker.errors import RefusedByArchive
@@ -230,6 +231,7 @@ class DicomWeb:
             async with turn():
                 return Page(decoder.fields, []) if body is None else decoder.page(body)
 
+        dates = self.can.at(ask.level).kinds("StudyDate")
         return Listing(
             get,
             self._paging,
@@ -238,17 +240,11 @@ class DicomWeb:
             conditions=ask.conditions,
             columns=decoder.fields,
             unique=decoder.fields.index(ask.level.uid),
-            split=not inside and self._splits(ask, decoder.fields),
+            split=not inside and "StudyDate" in decoder.fields and splits(ask.conditions, dates),
             limit=ask.limit,
             among=path,
             told=told,
         )
-
-    def _splits(self, ask: Ask, fields: tuple[str, ...]) -> bool:
-        """Whether a question can be asked in halves, by ranges of StudyDate."""
-        ranges = Kind.RANGE in self.can.at(ask.level).kinds("StudyDate")
-        own = [c.kinds for c in ask.conditions if c.keyword == "StudyDate"]
-        return ranges and "StudyDate" in fields and own in ([], [frozenset({Kind.RANGE})])
 
     async def _within_studies(self, ask: Ask) -> AsyncGenerator[Page, None]:
         """The series of every study in which they may be."""

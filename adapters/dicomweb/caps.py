@@ -7,15 +7,10 @@ where the two halves of the question hold no more than the whole.
 
 from __future__ import annotations
 
-import datetime
-from dataclasses import replace
-
-from adapters.dicomweb.question import DOUBT, LEAST, Question, Row
+from adapters.dicomweb.question import Question, Row
+from adapters.shared.halves import DOUBT, LEAST, kept_to, middle, sides
 from broker.adapter import Page
 from broker.errors import RefusedByArchive, TooMuch
-from broker.query import Condition, Match
-from catalog.capability import Kind
-from catalog.keywords import keyword
 
 
 async def beyond(q: Question) -> list[Page]:
@@ -58,33 +53,18 @@ async def _halves(q: Question) -> list[Row] | None:
 
     Nothing more than a record, where the last one that came stands at the end of its half.
     """
-    days = sorted(day for day in map(_day, q.dates.values()) if day is not None)
-    if len(set(days)) < 2:
+    last = middle(q.dates.values())
+    if last is None:
         return None
-    middle = days[(len(days) - 1) // 2]
-    last = middle if middle < days[-1] else max(day for day in days if day < middle)
     found: list[Row] = []
     try:
-        for asked, earlier in zip(_sides(q.conditions, last), (True, False), strict=True):
+        for asked, earlier in zip(sides(q.conditions, last), (True, False), strict=True):
             own = [key for key, day in q.dates.items() if (day <= f"{last:%Y%m%d}") is earlier]
             if not await q.ends_with(own[-1], len(own) - 1, asked):
-                found += (await q.get(max(q.paging.size, len(q.seen) + 1), 0, asked)).rows
+                rows = (await q.get(max(q.paging.size, len(q.seen) + 1), 0, asked)).rows
+                if not kept_to([row[q.columns.index("StudyDate")] for row in rows], asked):
+                    return None
+                found += rows
     except RefusedByArchive:  # the range was ours, not the user's: nothing is known then
         return None
     return found
-
-
-def _sides(conditions: tuple[Condition, ...], last: datetime.date) -> list[tuple[Condition, ...]]:
-    """The conditions up to a day, and after it."""
-    others = tuple(c for c in conditions if c.keyword != "StudyDate")
-    own = next((c.matches[0] for c in conditions if c.keyword == "StudyDate"), Match(Kind.RANGE))
-    after = last + datetime.timedelta(days=1)
-    ranges = (replace(own, high=f"{last:%Y%m%d}"), replace(own, low=f"{after:%Y%m%d}"))
-    return [(*others, Condition(keyword("StudyDate"), (each,))) for each in ranges]
-
-
-def _day(text: str) -> datetime.date | None:
-    try:
-        return datetime.datetime.strptime(text, "%Y%m%d").date()
-    except ValueError:
-        return None

@@ -12,7 +12,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from adapters.dicomweb import caps, ends
-from adapters.dicomweb.question import BEHIND, DOUBT, LEAST, Question
+from adapters.dicomweb.question import BEHIND, Question
+from adapters.shared.halves import DOUBT, LEAST
 from broker.adapter import Page
 from broker.errors import TooMuch
 

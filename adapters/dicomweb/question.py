@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from adapters.shared.halves import LEAST
 from broker.adapter import Page
 from broker.matching import Value
 from broker.query import Condition
@@ -14,9 +15,6 @@ from catalog.capability import Proof
 Row = tuple[Value, ...]
 
 BEHIND = "pages_cut_short"  # records stood behind a page that looked like the last one
-LEAST = 10  # a server that gives fewer records than this at once is not looked for
-
-DOUBT = "end_not_shown"  # nothing more came, and whether there is more could not be found out
 
 
 class Get(Protocol):

@@ -21,6 +21,8 @@ from adapters.dimse.options import CHARSETS, ROOTS, UTF8, peer, told
 from adapters.dimse.pdu import Negotiated
 from adapters.dimse.pool import Pool
 from adapters.dimse.rows import shown
+from adapters.dimse.whole import whole
+from adapters.shared.halves import splits
 from adapters.shared.options import Options
 from broker.adapter import Ask, Page, Received, Wanted
 from broker.query import Condition
@@ -117,7 +119,11 @@ class Dimse:
         await self._negotiate()
         if ask.level is Level.SERIES and {c.keyword for c in ask.conditions} == {"Modality"}:
             await self.learn()  # whether studies can be asked for by their modalities
-        async with aclosing(levels.pages(self._talk(), self._questions(ask))) as pages:
+        talk, asked = self._talk(), self._questions(ask)
+        dates = self.can.at(asked[0].level).kinds("StudyDate")
+        split = "StudyDate" in asked[0].fields and splits(asked[0].conditions, dates)
+        first = whole(talk, asked[0], splits=split)
+        async with aclosing(levels.pages(talk, asked, first)) as pages:
             async for page in pages:
                 yield page
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from adapters.dimse.pool import Pool
 from adapters.dimse.rows import Decoder, identifier
 from adapters.shared.ahead import eagerly
+from adapters.shared.halves import LEAST
 from broker.adapter import Ask, Page
 from broker.errors import Malformed, RefusedByArchive, ServerFault, TooMuch
 from broker.matching import Value
@@ -26,6 +28,7 @@ from catalog.keywords import Level, keyword
 Row = tuple[Value, ...]
 
 LIST = 50  # parents in one question
+MANY = 100  # from here on every number may be where an SCP cuts, below it only round ones, and one beyond
 FEW = 3  # so many parents are asked for one by one, whatever the archive can
 
 
@@ -39,15 +42,38 @@ class Question:
 
 
 @dataclass(slots=True)
+class Given:
+    """How many records an archive gave to questions of one level.
+
+    most  the most in any answer;  whole: in one that its halves showed to be whole
+    cap   the most that it gives to any question, where that was found out
+    """
+
+    most: int = 0
+    whole: int = 0
+    cap: int | None = None
+
+    def cut(self, count: int) -> bool:
+        """Whether an answer of so many may have been cut. It is remembered that so many came."""
+        more, self.most = self.most > count, max(self.most, count)
+        if self.cap is not None:
+            return count >= self.cap
+        usual = count >= MANY or count % 10 in (0, 1)
+        return count >= LEAST and usual and not more and count > self.whole
+
+
+@dataclass(slots=True)
 class Known:
     """What was found out of an archive. None: not yet.
 
     relational  whether it takes relational queries: as declared, or as agreed on with it
     lists       whether a question may name several parents
+    given       level -> what it gave to questions of that level
     """
 
     relational: bool | None = None
     lists: bool | None = None
+    given: defaultdict[Level, Given] = field(default_factory=lambda: defaultdict(Given))
 
 
 @dataclass(slots=True)
@@ -115,13 +141,17 @@ def questions(ask: Ask, root: str, relational: bool) -> list[Question]:
     return made
 
 
-async def pages(talk: Talk, asked: Sequence[Question]) -> AsyncGenerator[Page, None]:
+async def pages(
+    talk: Talk, asked: Sequence[Question], rows_of: AsyncGenerator[list[Row], None]
+) -> AsyncGenerator[Page, None]:
     """The answer to the last question, each row after those above it. Raises ArchiveError.
+
+    `rows_of` are the rows that answer the first one.
 
     Children are asked for as soon as some parents have come: whoever needs few records leaves early, and
     what parents there were before a question failed have told theirs.
     """
-    fields, rows_of = asked[0].fields, talk.rows(asked[0])
+    fields = asked[0].fields
     for question in asked[1:]:
         rows_of = Stage(talk, question).joined(fields, rows_of)
         fields = (*fields, *question.fields[1:])
@@ -231,14 +261,25 @@ class Stage:
     ) -> None:
         try:
             for group in todo:
-                async with aclosing(self._talk.rows(self._about(group))) as batches:
-                    async for rows in batches:
-                        # a record that does not name its parent belongs to the only one asked about
-                        lone = group[0] if len(group) == 1 else None
-                        await queue.put([row if row[0] or not lone else (lone, *row[1:]) for row in rows])
+                await self._told_of(group, queue)
             await queue.put(None)
         except Exception as error:  # noqa: BLE001 - raised again where the rows are awaited
             await queue.put(error)
+
+    async def _told_of(
+        self, group: Sequence[str], queue: asyncio.Queue[list[Row] | Exception | None]
+    ) -> None:
+        """The children of a group; where these may be cut, those of its halves too."""
+        count = 0
+        async with aclosing(self._talk.rows(self._about(group))) as batches:
+            async for rows in batches:
+                count += len(rows)
+                # a record that does not name its parent belongs to the only one asked about
+                lone = group[0] if len(group) == 1 else None
+                await queue.put([row if row[0] or not lone else (lone, *row[1:]) for row in rows])
+        if self._talk.known.given[self._question.level].cut(count) and len(group) > 1:
+            for half in (group[: len(group) // 2], group[len(group) // 2 :]):
+                await self._told_of(half, queue)
 
     def _about(self, group: Sequence[str]) -> Question:
         """The question, of these parents; a condition on the parents' key was applied to them before."""

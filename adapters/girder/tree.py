@@ -35,6 +35,7 @@ class GirderTree:
         self._entry = entry or {}
         self._known = not (token or self._entry)  # whether it is clear who asks
         self._entering = asyncio.Lock()
+        self._longest = 0  # records of a page
 
     @property
     def listing(self) -> str:
@@ -51,12 +52,12 @@ class GirderTree:
     async def contents(self, folder: Folder) -> Contents:
         """The folders and items of a folder; a collection itself has no items. Raises ArchiveError."""
         kind, key = "folder" if folder.depth else "collection", quote(folder.key, safe="")
-        folders, _ = await self._all(f"/folder?parentType={kind}&parentId={key}&")
+        folders, bad = await self._all(f"/folder?parentType={kind}&parentId={key}&")
         below = [folder.below(str(f["_id"])) for f in folders]
         if not folder.depth:
-            return Contents(folder, below)
-        items, bad = await self._all(f"/item?folderId={key}&")
-        return Contents(folder, below, items, bad)
+            return Contents(folder, below, bad=bad)
+        items, worse = await self._all(f"/item?folderId={key}&")
+        return Contents(folder, below, items, bad + worse)
 
     async def described(self, item: Mapping[str, Any]) -> Described:
         """The DICOM metadata of an item, which came with it."""
@@ -80,6 +81,8 @@ class GirderTree:
                 found.setdefault(home.key, Contents(home)).items.append(item)
         if bad and not found:
             raise Malformed("no item that was found has an id", "bad_shape")
+        for contents in [*found.values()][:1]:
+            contents.bad = bad
         return [found[key] for key in collections if key in found]
 
     async def version(self) -> str:
@@ -105,9 +108,12 @@ class GirderTree:
             found.update((str(r["_id"]), r) for r in records if "_id" in r)
             count = len(records) + worse
             seen += count
-            if count < min(PAGE, USUAL) or count > PAGE:
+            longest, self._longest = self._longest, max(self._longest, count)
+            if not count or count > PAGE or count < longest:  # it has made longer pages than this one
                 return list(found.values()), bad
             if len(found) == before:
+                if count < min(PAGE, USUAL):  # neither limit nor offset is read: that was everything
+                    return list(found.values()), bad
                 raise TooMuch("it repeats the same page: offset is ignored", "paging_loop")
             if most is not None and seen > most:
                 raise TooMuch(f"it finds more than {most:,} items", "record_limit")

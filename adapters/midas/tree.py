@@ -57,7 +57,8 @@ class MidasTree:
         items, worse = listed(data.get("items", []))
         below = [folder.below(str(f["folder_id"])) for f in folders if f.get("folder_id")]
         known = [item for item in items if item.get("item_id")]
-        return Contents(folder, below, known, bad + worse + len(items) - len(known))
+        lost = len(folders) - len(below) + len(items) - len(known)
+        return Contents(folder, below, known, bad + worse + lost)
 
     async def described(self, item: Mapping[str, Any]) -> Described:
         """The DICOM metadata of an item's newest revision. Raises ArchiveError."""

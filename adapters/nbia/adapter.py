@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from broker.probing.finding import Probed
     from catalog.collection import Collection
 
+EMPTY = "listed_collection_is_empty"  # a reply without a body is how it says that there is nothing
 LOOKUPS = 100  # series of one reply whose metadata are asked for one by one, where no list can be asked
 
 
@@ -141,7 +142,9 @@ class _Asked:
                 if isinstance(page, Page):
                     yield page
                     continue
-                patients = await self._patients_of(page)
+                patients, lost = await self._patients_of(page)
+                if lost:
+                    yield Page(self._ask.fields, [], lost)
                 async with aclosing(self.pages(patients)) as parts:
                     async for part in parts:
                         yield part
@@ -149,17 +152,22 @@ class _Asked:
     async def _page(self, scope: Scope) -> Page | Scope:
         """The page of a scope, or the scope itself where it is too large for one reply."""
         try:
-            return self._paged(await self._reply(scope))
+            reply = await self._reply(scope)
+            if scope.keys() == {"Collection"} and not reply.rows and not reply.bad:
+                reply.notes = (*reply.notes, EMPTY)
+            return self._paged(reply)
         except TooMuch:
             if "Collection" not in scope or "PatientID" in scope:
                 raise
             return scope
 
-    async def _patients_of(self, scope: Scope) -> list[Scope]:
+    async def _patients_of(self, scope: Scope) -> tuple[list[Scope], int]:
+        """The scope patient by patient, and how many patients cannot be asked for."""
         reply = await self._door.get("getPatient", only(scope, "Collection"))
-        return [
+        known = [
             narrower(scope, PatientID=str(row["PatientID"])) for row in reply.rows if row.get("PatientID")
         ]
+        return known, reply.bad + len(reply.rows) - len(known)
 
     async def _reply(self, scope: Scope) -> Reply:
         if self._ask.level is Level.SERIES:
@@ -189,7 +197,8 @@ class _Asked:
             if "Collection" in scope or error.reason != "http_400":
                 raise
             series = await self._door.get("getSeries", scope)
-        found = Reply(bad=series.bad, notes=series.notes)
+        lost = sum(not row.get("Collection") for row in series.rows)
+        found = Reply(bad=series.bad + lost, notes=series.notes)
         for name in dict.fromkeys(str(row["Collection"]) for row in series.rows if row.get("Collection")):
             part = await self._door.get("getPatientStudy", narrower(scope, Collection=name))
             found.rows += part.rows

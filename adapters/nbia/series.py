@@ -54,7 +54,7 @@ class Series:
         uid = scope[_SERIES]
         known = await self.door.get("getSeriesMetaData", {_SERIES: uid})
         studies = {str(row[_STUDY]) for row in known.rows if row.get(_STUDY)}
-        found = Reply(bad=known.bad)
+        found = Reply(bad=known.bad + sum(not row.get(_STUDY) for row in known.rows))
         for study in studies if scope.get(_STUDY) in (None, *studies) else ():
             rest = {name: text for name, text in scope.items() if name != _SERIES}
             part = await self.door.get("getSeries", {**rest, _STUDY: study})

@@ -32,6 +32,7 @@ class GirderServer(RestServer):
     plugin     DICOM metadata stand in `dicom.meta`, and can be searched; otherwise in the item's own `meta`
     deaf       `limit` is ignored: always its usual 50
     stuck      `offset` is ignored too
+    page_cap   no page is longer than this, whatever the limit
     """
 
     held: list[Shelf] = field(default_factory=shelves)
@@ -40,6 +41,7 @@ class GirderServer(RestServer):
     plugin: bool = True
     deaf: bool = False
     stuck: bool = False
+    page_cap: int = 10_000
     tokens: set[str] = field(default_factory=set, init=False)
 
     @property
@@ -86,7 +88,7 @@ class GirderServer(RestServer):
         limit = LIMIT if self.deaf else int(request.query.get("limit", LIMIT))
         offset = 0 if self.stuck else int(request.query.get("offset", 0))
         found = list(records)[offset:]
-        return found[:limit] if limit else found
+        return found[: min(limit or self.page_cap, self.page_cap)]
 
     def _shelf(self, key: str) -> Shelf:
         every = (s for top in self.held for s in top.every())
