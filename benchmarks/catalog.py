@@ -17,7 +17,7 @@ import idc_index_data
 
 from adapters.idc import sorted_copy
 from adapters.local.adapter import Local
-from benchmarks.measure import Numbers, Way, in_turn, timed
+from benchmarks.measure import Runs, Way, in_turn, timed
 from benchmarks.processes import ROOT, Helper, Unavailable
 from benchmarks.tables import Aim, Result, Table
 from broker.api import Session
@@ -49,6 +49,10 @@ SEARCHES: dict[str, tuple[Query, int | None]] = {
     "one PatientID": (Query("series", PatientID="TCGA-B8-4143"), None),
     "contains: dynamic contrast": (Query("series", "SeriesDescription~dynamic contrast"), None),
     "studies of one collection": (Query("studies", Collection="ispy2"), None),
+    "studies, three conditions": (
+        Query("studies", "SeriesDescription~flair", Modality="MR", StudyDate="2000-"),
+        None,
+    ),
 }
 SIZE = (
     "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -138,19 +142,20 @@ def _searches(result: Result, stores: dict[str, tuple[Store, str, str]], *, quic
                     cells[name].append(f"{int(runs.figure('hand', 'rows').median):,}")
                 above = runs.compare("broker", "hand", lambda b, h: 1000 * (b["seconds"] - h["seconds"]))
                 cells[name] += [runs.figure("broker", times=1000), runs.ratio("broker", "hand"), above]
-                share = runs.compare("broker", "hand", _share)
-                about = f"{kind}, {name}: share of 1.3 x SQL + 5 ms"
-                result.aims.append(Aim(about, share.median, 1.0))
+                about = f"{kind}, {name}: share of 1.3 x SQL + 5 ms, least of each"
+                result.aims.append(Aim(about, _share(runs), 1.0))
     note = (
         "By hand: the SQL of the rows, an open connection, `fetchall`, no objects; a process of its own. "
-        "The broker also counts what its conditions leave unknown, which is a second statement."
+        "The broker also says how much its conditions leave unknown: counted by the import where it is one "
+        "condition, else by a statement more."
     )
     rows = [row + ["-"] * (len(SEARCH) - len(row)) for row in cells.values()]
     result.tables.append(Table("Search", SEARCH, rows, note))
 
 
-def _share(broker: Numbers, hand: Numbers) -> float:
-    return broker["seconds"] / (1.3 * hand["seconds"] + 0.005)
+def _share(runs: Runs) -> float:
+    """Of the least of each: what else goes on on the machine only ever adds."""
+    return min(runs.figure("broker").runs) / (1.3 * min(runs.figure("hand").runs) + 0.005)
 
 
 def _sql(kept: Store, query: Query, limit: int | None) -> str:

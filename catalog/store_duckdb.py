@@ -178,7 +178,7 @@ class DuckTaking(Taking):
         """DuckDB reads the spooled rows itself."""
         types = {**STAGED, **dict.fromkeys(self.keywords, "TEXT")}
         self.all(
-            "CREATE TEMP TABLE raw AS SELECT * FROM read_json(?, format = 'newline_delimited', "
+            "CREATE TEMP TABLE staged AS SELECT * FROM read_json(?, format = 'newline_delimited', "
             f"maximum_object_size = {4 << 20}, columns = {types!r})",
             [str(self._rows)],
         )

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 PATIENCE = 10.0  # seconds to wait for another import, or for a lock
 ANSWERS = 3.0  # seconds until it must have said what it holds
 LOCK = 0x1DB6_CA7A  # the advisory lock of imports
-INDEXED = ("PatientID", "StudyInstanceUID", "StudyKey", "SeriesInstanceUID", "SeriesKey", "StudyDate")
+INDEXED = (
+    "Collection", "PatientID", "StudyInstanceUID", "StudyKey", "SeriesInstanceUID", "SeriesKey", "StudyDate",
+    "BodyPartExamined",
+)  # fmt: skip
 SEARCHED = ("SeriesDescription", "StudyDescription", "ProtocolName", "PatientName", "BodyPartExamined")
 
 # as `broker.meaning.values` folds and reads numbers; tests compare them
@@ -103,6 +106,8 @@ class PostgresStore:
                 with db.transaction():
                     self._alone(db)
                     PostgresTaking(db, rows, source, keywords, outcome).take(replace)
+                if outcome.touched and not dry:  # so that counts need look at no row that an index tells of
+                    db.execute(f"VACUUM (SKIP_LOCKED) {table(source.archive)}")
         return outcome
 
     def remove(self, archive: str) -> int:
@@ -199,14 +204,14 @@ class PostgresTaking(Taking):
 
         types = {**STAGED, **dict.fromkeys(self.keywords, 'TEXT COLLATE "C"')}
         columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
-        self.all(f"CREATE TEMP TABLE raw ({columns}) ON COMMIT DROP")
+        self.all(f"CREATE TEMP TABLE staged ({columns}) ON COMMIT DROP")
         names, decode = list(types), msgspec.json.Decoder().decode
         self._rows.seek(0)
-        with self._db.cursor().copy("COPY raw FROM STDIN") as copy:
+        with self._db.cursor().copy("COPY staged FROM STDIN") as copy:
             for line in self._rows:
                 said = decode(line)
                 copy.write_row([said.get(name) for name in names])
-        self.all("ANALYZE raw")
+        self.all("ANALYZE staged")
 
     def columns(self) -> list[str]:
         """The columns of the archive's table."""
@@ -215,12 +220,13 @@ class PostgresTaking(Taking):
     def write(self, number: int, old: Sequence[str], columns: Sequence[str], replace: bool) -> None:
         """Changes, then what is new; indexes when the rows are there."""
         del old
-        self.all("CREATE UNIQUE INDEX ON compared (_key)")
         places = ["_level", "_source", "_line", "_file", "_also", *columns]
         said = {"_source": str(number), "_file": "nullif(c._file, '')", "_also": "nullif(c._also, '')"}
         values = [said.get(name, f'c."{name}"') for name in places]
         sets = ", ".join(f'"{name}" = {value}' for name, value in zip(places, values, strict=True))
-        self.all(f"UPDATE {self.table} t SET {sets} FROM compared c WHERE t._key = c._key AND c._change = 1")
+        if self.outcome.changed:
+            change = "FROM compared c WHERE t._key = c._key AND c._change = 1"
+            self.all(f"UPDATE {self.table} t SET {sets} {change}")
         order = sql.quoted([*(n for n in sql.ORDER if n in columns), "_key"])
         self.all(
             f"INSERT INTO {self.table} (_key, {sql.quoted(places)}) SELECT c._key, {', '.join(values)} "

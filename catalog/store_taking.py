@@ -46,7 +46,7 @@ class Taking(ABC):
 
     @abstractmethod
     def load(self) -> None:
-        """Make and fill the table `raw` from spooled rows: columns STAGED and the keywords."""
+        """Make and fill the table `staged` from spooled rows: columns STAGED and the keywords."""
 
     @abstractmethod
     def columns(self) -> list[str]:
@@ -64,7 +64,6 @@ class Taking(ABC):
         for made in TABLES:
             self.all(made)
         self.load()
-        self.all("CREATE TEMP TABLE staged AS SELECT DISTINCT ON (_key) * FROM raw ORDER BY _key, _n")
         self._repeated()
         number = self._number()
         self.all(f"CREATE TABLE IF NOT EXISTS {self.table} ({OWN})")
@@ -78,16 +77,25 @@ class Taking(ABC):
 
     def _repeated(self) -> None:
         """Rows that a file gives twice: once is enough, and a contradiction is not settled here."""
-        if self.all("SELECT count(*) FROM raw") == self.all("SELECT count(*) FROM staged"):
-            return
-        again = self.all(
-            f"SELECT r._line, r._file, s._line, s._file, {sql.differs(self.keywords, 'r', 's')} "
-            "FROM raw r JOIN staged s ON r._key = s._key WHERE r._n <> s._n ORDER BY r._n"
+        self.all(
+            "CREATE TEMP TABLE again AS SELECT _key, min(_n) AS _first FROM staged GROUP BY _key "
+            "HAVING count(*) > 1"
         )
-        for line, file, first, elsewhere, other in again:
+        if not self.all("SELECT 1 FROM again LIMIT 1"):
+            return
+        told = self.all(
+            f"SELECT r._line, r._file, s._line, s._file, {sql.differs(self.keywords, 'r', 's')} "
+            "FROM again a JOIN staged r ON r._key = a._key AND r._n <> a._first "
+            "JOIN staged s ON s._n = a._first ORDER BY r._n"
+        )
+        for line, file, first, elsewhere, other in told:
             where = elsewhere if elsewhere != file else f"line {first}"
             how = "with other values" if other else "the same again"
             self.outcome.reject(Rejected(line, f"it tells of what {where} tells of, {how}", file))
+        self.all(
+            "DELETE FROM staged WHERE _n IN (SELECT r._n FROM again a JOIN staged r "
+            "ON r._key = a._key AND r._n <> a._first)"
+        )
 
     def _number(self) -> int:
         """The number of this source: that of an earlier import of the same file, or the next."""
@@ -103,8 +111,9 @@ class Taking(ABC):
         changed = " OR ".join(f"{now[n]} IS DISTINCT FROM {before[n]}" for n in columns)
         also = f"CASE WHEN NOT {sole} THEN concat_ws(' ', o._also, o._source || ':' || o._line) END"
         values = "".join(f', {value} AS "{name}"' for name, value in now.items())
+        kind = "TABLE" if self.all(f"SELECT 1 FROM {self.table} LIMIT 1") else "VIEW"  # all of them are new
         self.all(
-            "CREATE TEMP TABLE compared AS SELECT s._key, s._level, s._line, s._file, "
+            f"CREATE TEMP {kind} compared AS SELECT s._key, s._level, s._line, s._file, "
             f"{also} AS _also, CASE WHEN o._key IS NULL THEN 2 WHEN {changed} THEN 1 ELSE 0 END AS _change"
             f"{values} FROM staged s LEFT JOIN {self.table} o ON o._key = s._key"
         )

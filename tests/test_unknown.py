@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import shutil
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from peers.postgres import PASSWORD, Postgres
 
 from adapters.local.adapter import Local
 from adapters.rows import Rows
+from broker.matching import compiled
+from broker.query import condition
 from catalog.holdings import Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
@@ -39,6 +42,7 @@ QUESTIONS = [
     ("BodyPartExamined=HEAD", "Modality=CT", "StudyDate=2005-"),
     ("BodyPartExamined=HEAD", "SeriesDescription=*F*", "StudyDate=-2005", "SeriesNumber=7,8"),
     ('BodyPartExamined="",HEAD', "StudyDate=2005-"),
+    ('StudyDate="",2005-', "SeriesDescription~flair", "PatientAge=050Y"),
 ]
 
 Record = dict[str, str | None]
@@ -79,6 +83,39 @@ async def agrees(local: Local, held: Sequence[Record]) -> None:
     columns = local._store.held()["mine"].columns
     for name in VALUES:
         assert columns[name].missing == sum(r[name] is None for r in held), name
+
+
+def by_hand(level: Level, asked: Sequence[str], held: Sequence[Record]) -> tuple[int, dict[str, int]]:
+    """Studies or patients that satisfy every condition, and how many each condition leaves unknown."""
+    groups: defaultdict[str | None, list[Record]] = defaultdict(list)
+    for record in held:
+        groups[record[level.uid]].append(record)
+    found, unknown = 0, Counter[str]()
+    conditions = [condition(text) for text in asked]
+    finer = [c for c in conditions if c.key.level > level]
+    tests = {c: compiled(c) for c in conditions}
+    for rows in groups.values():
+        hits = [r for r in rows if all(tests[c](r[c.keyword]) is not False for c in finer)]
+        truths = [bool(hits) and (any(all(tests[c](r[c.keyword]) for c in finer) for r in hits) or None)]
+        for c in (c for c in conditions if c not in finer):
+            values = {r[c.keyword] for r in rows}
+            seen = {tests[c](value) for value in values - {None} or {None}}
+            truths.append(True if True in seen else None if seen == {None} else False)
+        if all(truths):
+            found += 1
+        elif False not in truths:
+            doubtful = [(c, hits if c in finer else rows) for c in conditions]
+            unknown.update(c.keyword for c, of in doubtful if all(tests[c](r[c.keyword]) is None for r in of))
+    return found, dict(unknown)
+
+
+@pytest.mark.parametrize("level", [Level.STUDY, Level.PATIENT])
+async def test_studies_and_patients_are_counted_as_they_are_meant(kept: Store, level: Level) -> None:
+    held = records(8, 300)
+    kept.take(FILE, rows(held))
+    for asked in QUESTIONS:
+        told = report_of(await ask(level.name.lower(), *asked, at=[Local("mine", kept)]), "mine")
+        assert (told.kept, told.unknown) == by_hand(level, asked, held), asked
 
 
 async def test_counts_hold_after_imports_that_add_change_and_replace(kept: Store) -> None:

@@ -7,10 +7,11 @@ finding the others, so what was counted once for all (`missing`) is not counted 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from adapters.tables import sql
 from adapters.tables.count import Fetch
-from adapters.tables.levels import Layout, among, hits
+from adapters.tables.levels import Layout, finer
 from broker.adapter import Ask
 from broker.query import Condition
 from catalog.capability import Kind
@@ -40,29 +41,70 @@ def _empty_too(c: Condition) -> bool:
 
 def _series(ask: Ask, doubtful: Sequence[Condition], layout: Layout) -> sql.Clause:
     """A count for each doubtful condition by itself: few rows lack the value, and an index may know them."""
-    certain = [c for c in ask.conditions if c not in doubtful]
     counts, values = [], list[str]()
     for one in doubtful:
-        sure, first = sql.where(certain, False, layout.dialect)
-        open_, more = sql.where((c for c in doubtful if c is not one), True, layout.dialect)
-        where = f"{sql.unknown(one.key, layout.dialect)} AND {sure} AND {open_}"
+        others = [c for c in ask.conditions if c is not one]
+        possible, more = _possible(others, doubtful, layout.dialect)
+        where = f"{sql.unknown(one.key, layout.dialect)} AND {possible}"
         counts.append(f"(SELECT count(*) FROM {layout.rows[ask.level]} WHERE {where})")
-        values += first + more
+        values += more
     return f"SELECT {', '.join(counts)}", values
 
 
+def _possible(
+    conditions: Sequence[Condition], doubtful: Sequence[Condition], dialect: sql.Dialect
+) -> sql.Clause:
+    """Rows that none of the conditions rules out; of those that are not doubtful, an index may tell."""
+    sure, first = sql.where((c for c in conditions if c not in doubtful), False, dialect)
+    open_, more = sql.where((c for c in conditions if c in doubtful), True, dialect)
+    return f"{sure} AND {open_}", first + more
+
+
 def _groups(ask: Ask, doubtful: Sequence[Condition], layout: Layout) -> sql.Clause:
-    """The same for studies or patients: of the groups that no condition rules out, those not surely in."""
-    finer = [" FILTER (WHERE hit)" if c.key.level > ask.level else "" for c in doubtful]
-    empty = [f"bool_and({sql.unknown(c.key, layout.dialect)})" for c in doubtful]
-    names = [f"u{i}" for i in range(len(doubtful))]
-    columns = ", ".join(f"{e}{f} AS {u}" for e, f, u in zip(empty, finer, names, strict=True))
-    counts = ", ".join(f"count(*) FILTER (WHERE {u})" for u in names)
-    rows, values = hits(Ask(ask.level, ask.conditions, unknown=True), layout)
-    possible, open_ = among(ask, True, layout)
-    decided, sure = among(ask, False, layout)
+    """The same for studies or patients: groups that no condition rules out, without those that are surely in.
+
+    Only groups are looked at in which some row lacks a value, and satisfies what it must.
+    """
+    group, rows, own = layout.group(ask.level), layout.rows[ask.level], finer(ask)
+    coarse = [c for c in ask.conditions if c not in own]
+    may, may_values = _possible(own, doubtful, layout.dialect)
+    must, must_values = sql.where(own, False, layout.dialect)
+    told = [_satisfied(c, layout.dialect) for c in coarse]
+    lacking = " OR ".join(sql.unknown(c.key, layout.dialect) for c in doubtful)
+    sure = [sql.where([c], False, layout.dialect) for c in coarse if c not in doubtful and not _empty_too(c)]
+    among = [(f"({may}) AND ({lacking})", may_values), *sure]
+    columns = [
+        *(f"{text} AS s{i}" for i, (text, _) in enumerate(told)),
+        *(f"bool_and({sql.unknown(c.key, layout.dialect)}) AS e{i}" for i, c in enumerate(coarse)),
+        f"bool_or({must}) AS must, bool_or(hit) AS may",
+        *(_left_open(c, i, coarse, layout.dialect) for i, c in enumerate(doubtful)),
+    ]
+    within = " AND ".join(f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})" for text, _ in among)
     each = (
-        f"SELECT {columns} FROM {rows} WHERE {possible} AND NOT ({decided}) "
-        f"GROUP BY {layout.group(ask.level)}"
+        f"SELECT {', '.join(columns)} FROM (SELECT *, ({may}) AS hit FROM {rows}) AS h "
+        f"WHERE {within} GROUP BY {group}"
     )
-    return f"SELECT {counts} FROM ({each}) AS d", values + open_ + sure
+    possible = " AND ".join(["may", *(f"(s{i} OR e{i})" for i in range(len(coarse)))])
+    certain = " AND ".join(["coalesce(must, false)", *(f"s{i}" for i in range(len(coarse)))])
+    counts = ", ".join(f"count(*) FILTER (WHERE u{i})" for i in range(len(doubtful)))
+    values = [*_values(told), *must_values, *may_values, *_values(among)]
+    return f"SELECT {counts} FROM ({each}) AS d WHERE {possible} AND NOT ({certain})", values
+
+
+def _satisfied(c: Condition, dialect: sql.Dialect) -> sql.Clause:
+    """Whether a group satisfies a condition on an attribute of its own: in some row, or by having none."""
+    valued = tuple(m for m in c.matches if m.kind is not Kind.EMPTY)
+    text, values = sql.clause(replace(c, matches=valued), dialect) if valued else ("false", [])
+    empty = dialect.empty.format(f'"{c.keyword}"')
+    none = f" OR bool_and({empty})" if _empty_too(c) else ""
+    return f"(coalesce(bool_or({text}), false){none})", values
+
+
+def _left_open(c: Condition, i: int, coarse: Sequence[Condition], dialect: sql.Dialect) -> str:
+    """Whether a condition is unknown of a group: of all its rows or, finer, of those that might satisfy."""
+    which = "" if c in coarse else " FILTER (WHERE hit)"
+    return f"bool_and({sql.unknown(c.key, dialect)}){which} AS u{i}"
+
+
+def _values(clauses: Sequence[sql.Clause]) -> list[str]:
+    return [value for _, values in clauses for value in values]
