@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from broker.meaning import values
 from broker.safe import line
 
 CHUNK = 2**20
+WHOLE = 4 * 2**20  # bytes of a file up to which it is read at once
 LARGE = 4096  # bytes of a value from which on it is only skipped
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -33,10 +36,12 @@ def instance(place: Path, study: str, series: str, md5: str = "") -> Instance:
 
     `md5` is what the archive says of the file, or nothing.
     """
-    sha256, own = _hashes(place, with_md5=bool(md5))
-    if md5 and md5.lower() != own:
-        raise Wrong(f"a file has not the MD5 that the archive gives: {own}, not {line(md5)[:64]}")
-    head = _read(place)
+    with place.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # opening a file costs more than reading a small one; a large one is not held in memory
+        stream = io.BytesIO(file.read()) if size <= WHOLE else file
+        sha256 = _hashed(stream, md5)
+        head = _read(stream, size)
     uid = _uid(head, "SOPInstanceUID")
     if not uid:
         raise Wrong("a file holds no valid SOPInstanceUID")
@@ -44,27 +49,30 @@ def instance(place: Path, study: str, series: str, md5: str = "") -> Instance:
         if _uid(head, keyword) != asked:
             told = line(_text(head, keyword))[:70] or "none"
             raise Wrong(f"instance {uid} is not of the {keyword} that was asked for: {told}")
-    return Instance(uid, sha256, place.stat().st_size)
+    return Instance(uid, sha256, size)
 
 
-def _hashes(place: Path, *, with_md5: bool) -> tuple[str, str]:
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with place.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            sha256.update(chunk)
-            if with_md5:
-                md5.update(chunk)
-    return sha256.hexdigest(), md5.hexdigest()
+def _hashed(stream: BinaryIO, md5: str) -> str:
+    """The SHA-256 of all of it. Raises Wrong where its MD5 is not the one that is given."""
+    sha256, own = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    while chunk := stream.read(CHUNK):
+        sha256.update(chunk)
+        if md5:
+            own.update(chunk)
+    if md5 and md5.lower() != own.hexdigest():
+        raise Wrong(f"a file has not the MD5 that the archive gives: {own.hexdigest()}, not {line(md5)[:64]}")
+    return sha256.hexdigest()
 
 
-def _read(place: Path) -> Any:
+def _read(stream: BinaryIO, size: int) -> Any:
     """Every element of it, large values skipped. Raises Wrong where it ends in the middle, or is no DICOM."""
     import pydicom
     from pydicom.dataelem import RawDataElement
     from pydicom.errors import InvalidDicomError
 
+    stream.seek(0)
     try:
-        found = pydicom.dcmread(place, defer_size=LARGE)
+        found = pydicom.dcmread(stream, defer_size=LARGE)
         raw: Any = found.get_item(max(found.keys()), keep_deferred=True) if len(found) else None
     except InvalidDicomError as error:
         raise Wrong("a file is not DICOM (no DICM after its preamble)") from error
@@ -74,16 +82,14 @@ def _read(place: Path) -> Any:
         raise Wrong(f"a file cannot be read as DICOM ({type(error).__name__})") from error
     deflated = getattr(found.file_meta, "TransferSyntaxUID", "") == DEFLATED
     if not deflated and isinstance(raw, RawDataElement) and raw.length != 0xFFFFFFFF:
-        _ended(place, raw.value_tell + raw.length)
+        _ended(stream, size, raw.value_tell + raw.length)
     return found
 
 
-def _ended(place: Path, end: int) -> None:
+def _ended(stream: BinaryIO, size: int, end: int) -> None:
     """Whether the last element is whole, and no part of another follows. Some files are padded with zeros."""
-    size = place.stat().st_size
-    with place.open("rb") as stream:
-        stream.seek(min(end, size))
-        left = stream.read(CHUNK)
+    stream.seek(min(end, size))
+    left = stream.read(CHUNK)
     if end > size or left.strip(b"\0"):
         raise Wrong("a file ends in the middle of an element")
 

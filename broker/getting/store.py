@@ -30,6 +30,7 @@ class Store:
         self._own = folder / OWN
         self._lock = -1
         self._made: set[Path] = set()
+        self._free: list[Path] = []
         try:
             self._own.mkdir(parents=True, exist_ok=True)
             self._hold()
@@ -41,17 +42,21 @@ class Store:
 
     def close(self) -> None:
         """Let another process have it."""
+        for place in self._free:
+            place.rmdir()
         self._ledger.close()
         os.close(self._lock)
 
     @contextlib.contextmanager
     def incoming(self) -> Iterator[Path]:
-        """A folder for what is coming; it is gone afterwards."""
-        place = Path(tempfile.mkdtemp(dir=self._own, prefix="in-"))
+        """A folder for what is coming, empty before and afterwards."""
+        place = self._free.pop() if self._free else Path(tempfile.mkdtemp(dir=self._own, prefix="in-"))
         try:
             yield place
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            for left in place.iterdir():
+                left.unlink()
+            self._free.append(place)
 
     def place(self, study: str, series: str, uid: str) -> Path:
         """Where an instance belongs. The UIDs are valid, so that this is below the folder."""
