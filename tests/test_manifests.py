@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import studies
 from asking import need
 from dicomweb_client.uri import URI, URIType
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peers.dcmqrscp import Dcmqrscp
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
 
@@ -172,6 +174,27 @@ def test_movescu_sends_what_the_query_files_say(tmp_path: Path) -> None:
     assert told[1][2] == "1.2.2.21"
     rows = list(csv.DictReader(io.StringIO((tmp_path / "moves" / "moves.csv").read_text())))
     assert [r["SeriesInstanceUID"] for r in rows] == ["1.2.1.11", "1.2.1.12", "1.2.2.21"]
+
+
+def test_findscu_and_getscu_find_and_fetch_what_the_query_files_say(tmp_path: Path) -> None:
+    need(Dcmqrscp.missing() or (None if shutil.which("getscu") else "getscu is not installed"))
+    files = studies.write(tmp_path / "source", studies=4)
+    listed = [(studies.study(s), r) for s, r in ((1, 1), (1, 2), (3, 1))]
+    rows = [{"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{r}"} for study, r in listed]
+    with Dcmqrscp(tmp_path, files) as peer:
+        queries = [str(f) for f in write(manifest("dimse", found(scp=rows)), tmp_path / "moves")]
+        where = ["-S", "-aec", peer.aet, "127.0.0.1", str(peer.port)]
+        seen = subprocess.run(["findscu", *where, *queries], capture_output=True, timeout=60, check=True)
+        out = tmp_path / "out"
+        out.mkdir()
+        for query in queries:  # dcmtk 3.6.7's getscu breaks down over the second of several files
+            words = ["getscu", "+B", "-od", str(out), *where, query]
+            subprocess.run(words, capture_output=True, timeout=60, check=True)
+    told = (seen.stdout + seen.stderr).decode("latin-1")
+    assert told.count("Find Response:") == len(rows)
+    wanted = {uid for uid in studies.by_uid(files) if any(uid.startswith(f"{s}.{r}.") for s, r in listed)}
+    assert len(wanted) == 9
+    assert studies.by_uid(list(out.iterdir())).keys() == wanted
 
 
 def test_xnat_uris_are_those_of_its_own_server() -> None:

@@ -124,15 +124,15 @@ class Getter(Line):
         self._number = self._number % 0xFFFF + 1
         request = pdu.get_rq(self._peer.root, self._number)
         self._writer.write(pdu.message(1, request, asked, self._largest))
-        self.done = False
+        self.done, first = False, True
         coming = Coming(files, budget)
         try:
             while not self.done:
-                for context, control, part in fragments(await self._pdu(first=not self.used)):
+                for context, control, part in fragments(await self._pdu(first=first)):
                     whole = coming.take(part, control, self._syntaxes.get(context, ""))
                     if whole is None:
                         continue
-                    self.used = True
+                    self.used, first = True, False
                     if whole.field == pdu.STORE_RQ:
                         said = pdu.store_rsp(whole.sop, whole.instance, whole.number)
                         self._writer.write(pdu.message(context, said, None, self._largest))

@@ -60,9 +60,12 @@ class GetScp:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.ended.set()
-        for association in list(self.server.active_associations):
+        open_ = list(self.server.active_associations)
+        for association in open_:
             association.abort()
         self.server.shutdown()
+        for association in open_:  # else its socket is left to the garbage collector
+            association.join(5)
 
     def _accepted(self, event: Any) -> None:
         self.opened += 1
