@@ -58,7 +58,7 @@ def run(*, quick: bool) -> Result:
                 with tempfile.TemporaryDirectory() as place, archive(Path(place), files) as server:
                     _measure(result, title, server, files, 2 if quick else 5)
     result.notes += [
-        "broker.get: asked for by a query; every file read to its end, its UIDs, SHA-256 and MD5 taken, "
+        "broker.get: asked for by a query; every file read to its end, its UIDs and SHA-256 taken, "
         "noted in the ledger, given its name; the report written.",
         "dicomweb-client: search_for_series, retrieve_series one after the other, each Dataset saved.",
         f"aiohttp: the addresses are known, {AT_ONCE} replies at once, written as they come: not split "
