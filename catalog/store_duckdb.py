@@ -250,6 +250,7 @@ def _opened(part: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     config: dict[str, Any] = {"memory_limit": "1GB", "temp_directory": f"{part}.tmp"}
     with duckdb.connect(str(part), config=config) as db:
+        db.execute("SET enable_progress_bar = false")
         yield db
 
 

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -324,9 +325,9 @@ SPOILED: dict[str, Spoil] = {
 
 @pytest.fixture(scope="module")
 def disc(held: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a DICOMDIR and the six files that it lists."""
+    """A folder with a DICOMDIR and the nine files of two patients that it lists."""
     made: Any = FileSet()
-    for file in sorted((held[0] / "a").glob("*.dcm"))[:6]:
+    for file in sorted((held[0] / "a").glob("0[12]-0[12]-*.dcm")):
         made.add(file)
     folder = tmp_path_factory.mktemp("disc") / "disc"
     made.write(folder)
@@ -340,7 +341,7 @@ def test_a_dicomdir_lists_series_without_opening_files(catalog: Catalog, disc: P
     code, _, err = catalog.take(alone, "--archive", "disc")
     assert code == 0, err
     found = catalog.search("series")
-    assert sum(int(values["NumberOfSeriesRelatedInstances"]) for values in found) == 6
+    assert sum(int(values["NumberOfSeriesRelatedInstances"]) for values in found) == 9
     assert all(values["PatientID"] and values["Modality"] for values in found)
     catalog.take(disc, "--archive", "disk")
     whole = {v["SeriesInstanceUID"]: v for v in catalog.search("series", "--at", "disk")}
@@ -348,6 +349,49 @@ def test_a_dicomdir_lists_series_without_opening_files(catalog: Catalog, disc: P
     before = catalog.state()
     assert " 0 new, 0 changed" in catalog.take(alone, "--archive", "disc")[1]
     assert catalog.state() == before
+
+
+def _by_level(place: Path) -> None:
+    """The records of a DICOMDIR, all patients first, then all studies, as some devices write them."""
+    data = dcmread(place)
+    old = list(data.DirectoryRecordSequence)
+    begins = [int(record.seq_item_tell) for record in old]
+    sizes = dict(zip(begins, [b - a for a, b in pairwise([*begins, place.stat().st_size])], strict=True))
+    levels = ("PATIENT", "STUDY", "SERIES")
+    new = sorted(old, key=lambda r: (*levels, r.DirectoryRecordType).index(r.DirectoryRecordType))
+    moved, at = {0: 0}, begins[0]
+    for record in new:
+        moved[int(record.seq_item_tell)] = at
+        at += sizes[int(record.seq_item_tell)]
+    links = ("OffsetOfTheNextDirectoryRecord", "OffsetOfReferencedLowerLevelDirectoryEntity")
+    roots = ("First", "Last")
+    for owner, names in [
+        *((record, links) for record in old),
+        (data, tuple(f"OffsetOfThe{one}DirectoryRecordOfTheRootDirectoryEntity" for one in roots)),
+    ]:
+        for name in names:
+            setattr(owner, name, moved[int(getattr(owner, name))])
+    data.DirectoryRecordSequence = new
+    data.save_as(place)
+
+
+def test_records_of_a_dicomdir_belong_to_what_leads_to_them(
+    catalog: Catalog, disc: Path, tmp_path: Path
+) -> None:
+    place = Path(shutil.copy(disc / "DICOMDIR", tmp_path))
+    catalog.take(place, "--archive", "disc")
+    before = {v["SeriesInstanceUID"]: v for v in catalog.search("series")}
+    assert len({values["PatientID"] for values in before.values()}) > 1
+    whole = place.read_bytes()
+    _by_level(place)
+    assert place.read_bytes() != whole
+    code, out, err = catalog.take(place, "--archive", "disc")
+    assert (code, f" 0 new, 0 changed, {len(before)} as before" in out) == (0, True), err
+    data = dcmread(place)
+    data.DirectoryRecordSequence[0].OffsetOfTheNextDirectoryRecord = 0
+    data.save_as(place)
+    code, _, err = catalog.take(place, "--archive", "disc")
+    assert (code, "nothing leads to" in err) == (2, True)
 
 
 @pytest.mark.parametrize("damage", SPOILED)

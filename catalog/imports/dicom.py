@@ -1,4 +1,4 @@
-"""DICOM files: the headers of a folder, by all cores, as one row for each series; and DICOMDIR.
+"""DICOM files: the headers of a folder, by all cores, as one row for each series.
 
 Pixels are never read. What differs between the files of a series is kept with all its values.
 """
@@ -15,7 +15,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from catalog.imports.rows import File, Found, Options, Rejected, Row
 from catalog.keywords import Level
@@ -25,7 +24,6 @@ VERSION = 2
 DICOMDIR = b"1.2.840.10008.1.3.10"
 ALONE = 1000  # files that one process reads faster than several begin
 BATCH = 200  # files that a process reads at once
-_UNDEFINED = 0xFFFFFFFF  # a length that is not said (PS3.5 7.1.1)
 MANY = 30  # values of one attribute that a series may have; more say nothing
 
 Said = tuple[tuple[str, tuple[str, ...]], ...]
@@ -36,11 +34,6 @@ Same = tuple[Said, list[tuple[str, str]]]
 def fits(beginning: bytes) -> bool:
     """Whether it has DICOM's prefix (PS3.10 7.1) and is no DICOMDIR."""
     return beginning[128:132] == b"DICM" and DICOMDIR not in beginning[132:700]
-
-
-def fits_dicomdir(beginning: bytes) -> bool:
-    """Whether it is a DICOMDIR (PS3.10 8)."""
-    return beginning[128:132] == b"DICM" and DICOMDIR in beginning[132:700]
 
 
 @dataclass(slots=True)
@@ -148,55 +141,3 @@ def _some(pairs: list[tuple[str, str]]) -> Batch:
                 instance = said.pop("SOPInstanceUID", (name,))[0]
                 alike.setdefault(tuple(said.items()), []).append((name, instance))
     return len(pairs), list(alike.items()), refused
-
-
-def read_dicomdir(files: list[File], options: Options) -> Found:
-    """A row for each series that a DICOMDIR lists. The files that it names are not opened."""
-    from pydicom import dcmread
-
-    for file in files:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                with file.open() as stream:
-                    yield from _listed(_records(dcmread(stream), file.path), file.name)
-            except BadFile:
-                raise
-            except Exception as error:
-                why = type(error).__name__
-                raise BadFile(f"{file.path}: the DICOMDIR cannot be read ({why}); is it cut off?") from error
-        if options.progress:
-            options.progress(1, 1)
-
-
-def _records(data: Any, place: str) -> list[Any]:
-    """The directory records. Raises BadFile where some are missing, which pydicom passes over."""
-    raw = data.get_item("DirectoryRecordSequence")
-    if raw is None or len(raw.value or b"") < getattr(raw, "length", 0) < _UNDEFINED:
-        raise BadFile(f"{place}: the DICOMDIR has not all of its records: is it cut off?")
-    return list(data.DirectoryRecordSequence)
-
-
-def _listed(records: list[Any], file: str) -> Found:
-    """Records stand in the order of the tree: patient, its studies, their series, their instances."""
-    from catalog.imports.dicom_header import KEYWORDS, texts
-
-    around: dict[str, dict[str, tuple[str, ...]]] = {}
-    rows: list[tuple[int, dict[str, tuple[str, ...]], list[int]]] = []
-    for number, record in enumerate(records, 1):
-        kind = str(record.get("DirectoryRecordType", ""))
-        said = {name: values for name in KEYWORDS if (values := texts(record, name))}
-        if kind == "PATIENT":
-            around = {kind: said}
-        elif kind in ("STUDY", "SERIES"):
-            around[kind] = said
-            if kind == "SERIES":
-                rows.append((number, {**around.get("PATIENT", {}), **around.get("STUDY", {}), **said}, []))
-        elif rows:
-            rows[-1][2].append(number)
-    for number, told, instances in rows:
-        if not told.get("SeriesInstanceUID"):
-            yield Rejected(number, "a series without SeriesInstanceUID", file)
-        else:
-            count = str(len(instances))
-            yield Row(Level.SERIES, {**told, "NumberOfSeriesRelatedInstances": count}, number, file)

@@ -8,6 +8,7 @@ from catalog.imports import (
     bids,
     csv_mapped,
     dicom,
+    dicomdir,
     loni_csv,
     loni_xml,
     midas,
@@ -23,7 +24,7 @@ from catalog.problems import BadFile
 LOOKED_AT = 200  # files of a folder that are looked into
 
 _ALL = (
-    Kind("dicomdir", "a DICOMDIR", dicom.VERSION, dicom.fits_dicomdir, dicom.read_dicomdir),
+    Kind("dicomdir", "a DICOMDIR", dicomdir.VERSION, dicomdir.fits, dicomdir.read),
     Kind("dicom", "DICOM files, their headers", dicom.VERSION, dicom.fits, dicom.read, whole=True),
     Kind("bids", "a BIDS data set", bids.VERSION, bids.fits, bids.read, whole=True),
     Kind("sidecar", "the JSON of dcm2niix", sidecar.VERSION, sidecar.fits, sidecar.read),
