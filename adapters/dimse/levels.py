@@ -267,19 +267,23 @@ class Stage:
             await queue.put(error)
 
     async def _told_of(
-        self, group: Sequence[str], queue: asyncio.Queue[list[Row] | Exception | None]
+        self,
+        group: Sequence[str],
+        queue: asyncio.Queue[list[Row] | Exception | None],
+        told: frozenset[Row] = frozenset(),
     ) -> None:
-        """The children of a group; where these may be cut, those of its halves too."""
-        count = 0
+        """The children of a group; where these may be cut, what else its halves tell."""
+        came: list[Row] = []
         async with aclosing(self._talk.rows(self._about(group))) as batches:
             async for rows in batches:
-                count += len(rows)
+                came += rows
                 # a record that does not name its parent belongs to the only one asked about
                 lone = group[0] if len(group) == 1 else None
-                await queue.put([row if row[0] or not lone else (lone, *row[1:]) for row in rows])
-        if self._talk.known.given[self._question.level].cut(count) and len(group) > 1:
+                fresh = (row for row in rows if row not in told)
+                await queue.put([row if row[0] or not lone else (lone, *row[1:]) for row in fresh])
+        if self._talk.known.given[self._question.level].cut(len(came)) and len(group) > 1:
             for half in (group[: len(group) // 2], group[len(group) // 2 :]):
-                await self._told_of(half, queue)
+                await self._told_of(half, queue, told.union(came))
 
     def _about(self, group: Sequence[str]) -> Question:
         """The question, of these parents; a condition on the parents' key was applied to them before."""
