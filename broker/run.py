@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 
 from broker.adapter import Adapter, Closes, Learns, Page
@@ -103,7 +104,10 @@ class Asking:
     async def _closed(self) -> None:
         """No archive is asked any more, and what each holds open is closed, as far as it lets itself be."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=min(max(self._left(), 0), GRACE))
+            _, late = await asyncio.wait(self._tasks, timeout=min(max(self._left(), MOMENT), GRACE))
+            for task, (adapter, _) in zip(self._tasks, self._archives, strict=True):
+                if task in late and isinstance(adapter, Closes):
+                    task.add_done_callback(partial(_close_again, adapter))
         closing = [asyncio.create_task(a.close()) for a, _ in self._archives if isinstance(a, Closes)]
         if closing:
             await asyncio.wait(closing, timeout=min(max(self._left(), MOMENT), CLOSING))
@@ -318,6 +322,16 @@ class Taker:
             else:
                 report.more = True
         return replace(page, rows=rows), fresh
+
+
+_CLOSING: set[asyncio.Task[None]] = set()
+
+
+def _close_again(adapter: Closes, ended: asyncio.Task[None]) -> None:
+    """Close what an archive may have opened after it was closed, for it did not end when it was cancelled."""
+    task = ended.get_loop().create_task(adapter.close())
+    _CLOSING.add(task)
+    task.add_done_callback(_CLOSING.discard)
 
 
 def _planned(report: Report, made: Plan) -> None:
