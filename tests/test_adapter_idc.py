@@ -135,6 +135,7 @@ async def test_a_broken_copy_is_not_believed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sorted_copy, "ensure", lambda *_: _garbage(tmp_path))
     answer = await ask("series", "PatientID=LIDC-IDRI-0001", at=[Idc()])
     assert len(answer) == 10
+    assert not (tmp_path / "x.duckdb").exists(), "the next search makes another"
 
 
 def _garbage(folder: Path) -> Path:

@@ -75,7 +75,9 @@ async def test_a_fault_is_named_and_harms_no_other(
 
 
 class Stubborn(Scripted):
-    """An archive whose adapter does not let itself be cancelled."""
+    """An archive whose adapter does not let itself be cancelled, and opens something at its end."""
+
+    opened = False
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         end = time.monotonic() + 1
@@ -84,16 +86,21 @@ class Stubborn(Scripted):
                 await asyncio.sleep(0.05)
             except asyncio.CancelledError:
                 continue
+        self.opened = True
         yield Page.of([])
+
+    async def close(self) -> None:
+        self.opened = False
 
 
 async def test_not_even_an_adapter_that_swallows_its_cancellation_holds_the_answer() -> None:
-    start = time.monotonic()
-    answer = await ask("studies", at=[Stubborn("stubborn"), Rows("one", STUDIES)], timeout=0.2)
+    start, stubborn = time.monotonic(), Stubborn("stubborn")
+    answer = await ask("studies", at=[stubborn, Rows("one", STUDIES)], timeout=0.2)
     assert time.monotonic() - start < 0.9
     assert report_of(answer, "stubborn").reason == "timeout"
     assert len(answer) == 20
-    await asyncio.sleep(1)
+    await asyncio.sleep(1.2)
+    assert not stubborn.opened, "it is closed once more when it has ended at last"
 
 
 async def test_leaving_the_stream_closes_every_adapter() -> None:

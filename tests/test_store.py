@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -340,6 +341,27 @@ def test_a_connection_that_was_lost_is_made_again(postgresql: Store, postgres: P
             ["keeper"],
         )
     assert rows(postgresql) == before
+
+
+def test_a_database_that_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.store_postgres.ANSWERS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        kept = store(f"postgresql://keeper@127.0.0.1:{silent.getsockname()[1]}/x", PASSWORD)
+        start = time.monotonic()
+        with pytest.raises(Missing):
+            kept.held()
+    assert time.monotonic() - start < 2
+
+
+def test_a_statement_ends_when_nobody_waits_for_it(postgresql: Store) -> None:
+    postgresql.take(FILE, SOME)
+    end = time.monotonic() + 0.3
+    db = postgresql.reader(lambda: time.monotonic() > end)
+    db.execute("SELECT pg_sleep(30)")
+    with pytest.raises(Missing):
+        db.fetchmany(1)
+    db.close()
+    assert time.monotonic() - end < 2
 
 
 def test_a_reader_goes_on_with_what_it_began_to_read(kept: Store) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 from yarl import URL
 
 from adapters.shared import unreachable
+from adapters.shared.connector import Connector
 from adapters.shared.pace import Pace, Tokens
 from broker.errors import (
     ArchiveError,
@@ -57,18 +58,6 @@ async def turn() -> AsyncIterator[None]:
     async with _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         await asyncio.sleep(0)
         yield
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Connections that are used again, unless something came on them that nobody had asked for."""
-
-    async def connect(self, *about: Any, **more: Any) -> aiohttp.connector.Connection:
-        """One on which nothing has come yet: a late reply is not taken for that to the next request."""
-        made = await super().connect(*about, **more)
-        while made.protocol is not None and made.protocol.should_close:
-            made.close()
-            made = await super().connect(*about, **more)
-        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +253,7 @@ class Http:
             timeout = aiohttp.ClientTimeout(
                 total=None, sock_connect=self.limits.connect, sock_read=self.limits.idle
             )
-            connector = _Connector(limit=self.limits.connections, ssl=self.network.tls())
+            connector = Connector(limit=self.limits.connections, ssl=self.network.tls())
             self._session = aiohttp.ClientSession(
                 timeout=timeout,
                 connector=connector,

@@ -70,7 +70,9 @@ def _deflate_bomb() -> Fault:
 COOKIES = [f"Set-Cookie: c{n}={'v' * 100}" for n in range(60)]
 
 HTTP = [
-    Attack("interim replies for ever", _ever(b"HTTP/1.1 100 Continue\r\n\r\n" * 9), "failed", "timeout"),
+    Attack(
+        "interim replies for ever", _ever(b"HTTP/1.1 100 Continue\r\n\r\n" * 99), "failed", "bad_protocol"
+    ),
     Attack("headers for ever", _ever(b"X: y\r\n" * 99, b"HTTP/1.1 200 OK\r\n"), "failed", "bad_protocol"),
     Attack("trailers for ever", _ever(b"X: y\r\n" * 99, CHUNKED + b"0\r\n"), "failed", "bad_protocol"),
     Attack("a chunk extension for ever", _ever(b"a=b;" * 999, CHUNKED + b"1;"), "failed", "timeout"),
@@ -128,7 +130,7 @@ def unit(kind: int, body: bytes = b"") -> bytes:
 def response(status: int, data: bytes | None = None, context: int = 3, number: int = 1) -> bytes:
     """A C-FIND-RSP."""
     has = 1 if data else pdu.NO_DATA
-    command = pdu._command("", 0x8020, ("00000120", number), ("00000800", has), ("00000900", status))
+    command = pdu.command("", 0x8020, ("00000120", number), ("00000800", has), ("00000900", status))
     return pdu.message(context, command, data, 16384)
 
 
