@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import lzma
 import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from adapters.shared.download import CHUNK, Budget, Files, bad_name
 from broker.adapter import Received
@@ -29,14 +32,25 @@ def instances(place: Path, files: Files, budget: Budget) -> Iterator[Received]:
     """
     _directory(place)
     try:
-        with zipfile.ZipFile(place) as packed:
+        with _reading():
+            opened = zipfile.ZipFile(place)
+        with opened as packed:
             sums = _sums(packed, budget)
             for entry in packed.infolist():
                 found = _entry(packed, entry, files, budget, sums)
                 if found is not None:
                     yield found
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise Malformed("its zip is cut short or not well formed", "bad_zip") from error
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """What a decompressor raises is the archive's doing; an OSError otherwise would be that of our folder."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise Malformed("its zip is not well formed", "bad_zip") from error
 
 
 def _directory(place: Path) -> None:
@@ -81,11 +95,21 @@ def _wrong(entry: zipfile.ZipInfo) -> str:
 def _unpacked(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, budget: Budget) -> None:
     """An entry as a file, counted as it comes: what the zip says of its size may be wrong."""
     size = 0
-    with packed.open(entry) as stream, place.open("xb") as target:
-        while chunk := stream.read(CHUNK):
+    with place.open("xb") as target, _opened(packed, entry) as stream:
+        while chunk := _read(stream, CHUNK):
             size += len(chunk)
             budget.take(len(chunk), size)
             target.write(chunk)
+
+
+def _opened(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
+    with _reading():
+        return packed.open(entry)
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    with _reading():
+        return stream.read(size)
 
 
 def _sums(packed: zipfile.ZipFile, budget: Budget) -> dict[str, str]:
@@ -96,8 +120,8 @@ def _sums(packed: zipfile.ZipFile, budget: Budget) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in packed.infolist():
         if entry.filename == _SUMS and not _wrong(entry):
-            with packed.open(entry) as stream:
-                text = stream.read(DIRECTORY)
+            with _opened(packed, entry) as stream:
+                text = _read(stream, DIRECTORY)
             budget.take(len(text))
             for row in csv.DictReader(io.StringIO(text.decode("utf-8", "replace"))):
                 md5 = (row.get("MD5Hash") or "").lower()
