@@ -20,11 +20,13 @@ from broker.answering.counts import Counted, Part, at_level, combined, facets_of
 from broker.answering.facets import Sheet
 from broker.answering.pages import Window
 from broker.api import TIMEOUT, Session, check_timeout, run, session_of, several
+from broker.conversation import Conversation, Tell
 from broker.errors import BadQuery
 from broker.joining.entity import Entity
 from broker.joining.rules import Rules
 from broker.merge import Merge
 from broker.plan import Plan, Wish, loose, plan
+from broker.planning.take import Taker
 from broker.query import Query
 from broker.report import Report
 from broker.run import Asking, Done, Event
@@ -46,39 +48,46 @@ class Counting(Asking):
 
     def __init__(self, counter: Counter, archives: Archives, timeout: float) -> None:
         adapters, wishes, admissions = zip(*archives, strict=True) if archives else ((), (), ())
-        super().__init__(counter.query, adapters, wishes, timeout, counter.session.distrust, admissions)
-        self._facets = counter.facets
+        self.facets = counter.facets
         self.tallies: dict[str, Tally] = {}
         self.left: set[str] = set()
         self.doubts: dict[str, str] = {}
+        super().__init__(counter.query, adapters, wishes, timeout, counter.session.distrust, admissions)
 
-    async def _plan(self, adapter: Adapter, wish: Wish) -> Plan:
+    def _conversation(self, rank: int, adapter: Adapter, wish: Wish, admission: Admission) -> Conversation:
+        return Tallying(self, rank, adapter, wish, admission, self._distrust)
+
+
+class Tallying(Conversation):
+    """One question in place of reading every page, where the archive applies every condition exactly."""
+
+    def __init__(self, counting: Counting, *terms: Any) -> None:
+        super().__init__(counting.query, *terms)
+        self._counting = counting
+
+    async def _plan(self) -> Plan:
         """By what it counts, where that is other than what it lists."""
-        if not isinstance(adapter, CountsBy):
-            return await super()._plan(adapter, wish)
-        can = self._distrust.doubted(adapter.name, adapter.counting)
-        return plan(self.query, adapter.name, can, wish)
+        if not isinstance(self.adapter, CountsBy):
+            return await super()._plan()
+        can = self.distrust.doubted(self.adapter.name, self.adapter.counting)
+        return plan(self.query, self.adapter.name, can, self.wish)
 
-    async def _read(
-        self, who: tuple[int, Adapter], made: Plan, wish: Wish, report: Report, start: float
-    ) -> None:
-        """In place of reading every page: one question, where the archive applies every condition exactly."""
-        adapter = who[1]
-        del wish
-        tally = None
+    async def _read(self, made: Plan, taker: Taker, tell: Tell) -> None:
+        del taker, tell
+        adapter, report, counting, tally = self.adapter, self.report, self._counting, None
         if isinstance(adapter, Counts) and countable(made, adapter):
-            tally = await adapter.count(made.asks[0], self._facets)
+            tally = await adapter.count(made.asks[0], counting.facets)
         if tally is not None and tally.contradiction:
-            self.doubts[adapter.name] = f"its own count says {tally.contradiction}, and is not used"
+            counting.doubts[adapter.name] = f"its own count says {tally.contradiction}, and is not used"
         if tally is None or tally.contradiction:
-            self.left.add(adapter.name)
+            counting.left.add(adapter.name)
             return
-        report.first = time.perf_counter() - start
+        report.first = self.seconds
         report.fetched = report.kept = tally.total
         report.unknown = {k: n for k, n in tally.unknown.items() if n}
         report.untold = [k for k in made.taken_there() if k not in tally.unknown]
         report.notes.append("counted there")
-        self.tallies[adapter.name] = tally
+        counting.tallies[adapter.name] = tally
 
 
 def countable(made: Plan, adapter: Adapter) -> bool:
