@@ -72,7 +72,7 @@ class Conversation:
         if full and not report.more and report.kept < report.fetched:
             # what is not kept took the place of what would be: once more, without a limit
             asks = tuple(replace(ask, limit=None) for ask in made.asks)
-            report.fetched = 0
+            report.fetched = report.bad = 0
             await self._read(replace(made, asks=asks), self._taker, tell)
 
     def end(self, error: ArchiveError | None) -> None:
@@ -149,7 +149,7 @@ def _planned(report: Report, made: Plan) -> None:
 
 def _failed(report: Report, error: ArchiveError) -> None:
     """What came before an archive failed is kept, and is not all."""
-    report.status = Status.PARTIAL if report.fetched else Status.FAILED
+    report.status = Status.PARTIAL if report.fetched or report.kept else Status.FAILED
     if isinstance(error, LeftAlone):
         report.status = Status.SKIPPED
     report.reason, report.detail = error.reason, str(error)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from asking import ask, report_of
 import broker
 from adapters.rows import Rows
 from broker.adapter import Ask, Page
-from broker.errors import Limited, Unreachable
+from broker.errors import Limited, ServerFault, Unreachable
 from broker.report import Status
 from broker.run import Done, Records
 from catalog.capability import Can, Kind
@@ -228,6 +229,28 @@ async def test_unknown_records_take_no_place_within_a_limit() -> None:
     assert [e.first("PatientID") for e in answer] == ["1", "10", "11", "12", "13"]
     assert answer.more
     assert report_of(answer, "permissive").unknown == {"PatientID": 5}
+
+
+async def test_a_question_asked_once_more_without_its_limit_is_one_question() -> None:
+    """What cannot be read counts once; where only the second asking fails, what the first brought is kept."""
+    nameless = [{"StudyInstanceUID": f"9.{i}", "PatientID": ""} for i in range(4)]
+
+    class Permissive(Scripted):
+        fails = False
+
+        async def find(self, ask: Ask) -> AsyncIterator[Page]:
+            if self.fails and ask.limit is None:
+                raise ServerFault("no more")
+            yield replace(Page.of([*nameless, *STUDIES][: ask.limit]), bad=1)
+
+    can = Can(frozenset({Level.STUDY}), {"PatientID": frozenset({Kind.WILDCARD})})
+    archive = Permissive("unreadable", can=can)
+    told = report_of(await ask("studies", "PatientID=0*", at=[archive], limit=5), "unreadable")
+    assert (told.status, told.reason, told.bad) == (Status.PARTIAL, "bad_records=1", 1)
+    archive = Permissive("failing", can=can)
+    archive.fails = True
+    told = report_of(await ask("studies", "PatientID=0*", at=[archive], limit=5), "failing")
+    assert (told.status, told.reason, told.kept) == (Status.PARTIAL, "upstream_5xx", 1)
 
 
 async def test_items_of_a_sequence_given_in_python() -> None:
