@@ -34,7 +34,9 @@ async def test_what_is_sent_is_recorded_as_it_was_sent(tmp_path: Path) -> None:
         for patient in ("P0-1", "P0-3"):
             await Session(Query("studies", PatientID=patient), at=["there"], config_file=file).answer(10)
         sent = [
-            f"http://127.0.0.1:{server.port}{target}" for target in server.requests if "offset=0" in target
+            f"http://127.0.0.1:{server.port}{target}"
+            for target in server.requests
+            if "PatientID=" in target and target.endswith("limit=1000&offset=0")
         ]
     trail = tmp_path / "trail" / "queries.xml"
     assert stat.S_IMODE(trail.stat().st_mode) == 0o600

@@ -38,6 +38,7 @@ NBIA = Can(
     by_level={Level.PATIENT: _PATIENT, Level.STUDY: _STUDY},
     returns=RETURNS,
     own_level=frozenset({"NumberOfStudyRelatedSeries"}),
+    lists=1000,  # each value is a request of its own, or is matched here
     names="tcia",
     cite="the source of NBIA's REST API, June 2026",
 )
