@@ -37,7 +37,8 @@ async def test_an_attack_harms_nobody(kind: str, attack: Attack, place: Place) -
         with Peak() as peak:
             trial = await ask([attacked, *adapters], "a3", 1.5)
     told = trial.report
-    assert (told.status.value, told.reason, told.kept) == (attack.status, attack.reason, attack.kept)
+    assert (told.status.value, told.kept) == (attack.status, attack.kept)
+    assert told.reason in attack.reason.split(" or ")
     assert trial.healthy == place.truth.healthy
     assert trial.over <= LATE
     assert peak.rise < MOST

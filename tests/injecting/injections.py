@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 from injecting.kinds import Database, Injected, Kind, Remote, idc, local
 from injecting.upstreams import running
@@ -68,10 +70,20 @@ class Surroundings:
         return words(answer, archive.name)
 
 
+@contextmanager
+def _index_as_it_was() -> Iterator[None]:
+    """What the injections into the IDC index change in this process is put back."""
+    import idc_index_data
+
+    index = idc_index_data.IDC_INDEX_PARQUET_FILEPATH
+    with patch.dict(os.environ), patch.object(idc_index_data, "IDC_INDEX_PARQUET_FILEPATH", index):
+        yield
+
+
 @asynccontextmanager
 async def surroundings() -> AsyncIterator[Surroundings]:
     """Archives of every kind, in another process and in a folder of their own."""
-    with running() as urls, tempfile.TemporaryDirectory() as folder:
+    with _index_as_it_was(), running() as urls, tempfile.TemporaryDirectory() as folder:
         remote = [
             Remote(kind, url) for kind, url in urls.items() if not kind.startswith(("healthy", "postgres"))
         ]

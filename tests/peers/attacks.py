@@ -19,7 +19,10 @@ CHUNKED = f"HTTP/1.1 200 OK\r\nContent-Type: {KIND}\r\nTransfer-Encoding: chunke
 
 @dataclass(frozen=True)
 class Attack:
-    """A fault, what must be said of it, and how many records of it may be kept."""
+    """A fault, what must be said of it, and how many records of it may be kept.
+
+    reason  where it depends on the machine what comes first, one of several words
+    """
 
     name: str
     fault: Callable[[], Fault]
@@ -69,6 +72,8 @@ def _deflate_bomb() -> Fault:
 
 COOKIES = [f"Set-Cookie: c{n}={'v' * 100}" for n in range(60)]
 
+EITHER = "timeout or too_large"
+
 HTTP = [
     Attack(
         "interim replies for ever", _ever(b"HTTP/1.1 100 Continue\r\n\r\n" * 99), "failed", "bad_protocol"
@@ -76,7 +81,7 @@ HTTP = [
     Attack("headers for ever", _ever(b"X: y\r\n" * 99, b"HTTP/1.1 200 OK\r\n"), "failed", "bad_protocol"),
     Attack("trailers for ever", _ever(b"X: y\r\n" * 99, CHUNKED + b"0\r\n"), "failed", "bad_protocol"),
     Attack("a chunk extension for ever", _ever(b"a=b;" * 999, CHUNKED + b"1;"), "failed", "timeout"),
-    Attack("chunks of one byte for ever", _ever(b"1\r\n \r\n" * 99, CHUNKED), "failed", "timeout"),
+    Attack("chunks of one byte for ever", _ever(b"1\r\n \r\n" * 99, CHUNKED), "failed", EITHER),
     Attack("a chunk of 2^64 bytes", _said(CHUNKED + b"F" * 16 + b"\r\n" + STUDY), "failed", "truncated_body"),
     Attack("a chunk of -5 bytes", _said(CHUNKED + b"-5\r\n" + STUDY), "failed", "bad_protocol"),
     Attack("a chunk of zz bytes", _said(CHUNKED + b"zz\r\n" + STUDY), "failed", "bad_protocol"),

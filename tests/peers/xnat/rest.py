@@ -216,7 +216,8 @@ class Rest:
         body = text.encode(server.encoding, errors="replace")
         if server.truncated and re.search(server.only, request.path):
             body = body[: len(body) // 2]
-        reply = web.Response(body=body, content_type=kind)
+        # compressed here: threads of aiohttp's would look as if a client had left them
+        reply = web.Response(body=body, content_type=kind, zlib_executor_size=len(body) + 1)
         if server.gzip:
             reply.enable_compression()
         return reply
