@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -150,10 +151,12 @@ async def test_two_processes_do_not_make_the_copy_twice(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made: list[int] = []
 
-    def slow(parquet: Path, target: Path, stop: threading.Event) -> None:
+    def slow(parquet: Path, target: Path, lock: Path, stop: threading.Event) -> bool:
         made.append(1)
         time.sleep(0.3)
         target.write_text("copy")
+        lock.unlink()
+        return True
 
     monkeypatch.setattr(sorted_copy, "_run", slow)
     first, second = await asyncio.gather(
@@ -207,7 +210,7 @@ async def test_a_patient_without_a_value_has_none_in_any_series(text: str) -> No
     assert report.broken == {}
 
 
-async def test_a_copy_that_takes_too_long_is_not_waited_for(
+async def test_a_copy_that_takes_too_long_is_not_waited_for_and_is_there_later(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -215,5 +218,19 @@ async def test_a_copy_that_takes_too_long_is_not_waited_for(
     answer = await broker.search_async("series", "Collection=rider_pilot", at=["idc"], limit=2)
     assert answer.complete
     assert answer.reports[0].via.startswith("parquet")
-    assert not list(tmp_path.rglob("*.part"))
-    assert not list(tmp_path.rglob("*.lock"))
+    async with asyncio.timeout(90):
+        while any(late.poll() is None for late in sorted_copy._LATE):
+            await asyncio.sleep(0.1)
+    later = await broker.search_async("series", "Collection=rider_pilot", at=["idc"], limit=2)
+    assert later.reports[0].via.startswith("sorted copy")
+    assert not [*tmp_path.rglob("*.part"), *tmp_path.rglob("*.lock")]
+
+
+def test_copies_of_other_versions_go_after_a_week(tmp_path: Path) -> None:
+    old, recent, mine = (tmp_path / f"idc-{n}.duckdb" for n in ("old", "recent", "mine"))
+    for place in (old, recent, mine):
+        place.write_text("")
+    for place in (old, mine):
+        os.utime(place, (0, 0))
+    sorted_copy._forget_others(mine)
+    assert sorted(tmp_path.iterdir()) == [mine, recent]

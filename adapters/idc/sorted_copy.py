@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 LAYOUT = 4
 WAIT = 15.0  # seconds that a search waits for the copy
+KEPT = 7  # days that the copy of another version stays
 PATIENCE = 120.0  # seconds after which another process's unfinished copy is taken for dead
 
 # DICOM keyword -> expression over the wheel's index
@@ -91,7 +92,7 @@ def ensure(parquet: Callable[[], Path], version: str, stop: threading.Event) -> 
     """The copy's place, made now if need be; None where there can be none.
 
     That is: nowhere to write, being made by another process, not ready in `WAIT` seconds (a search has 30 and
-    can do without), or `stop` was set while it was made.
+    can do without; a later one finds it), or `stop` was set while it was made.
     """
     import duckdb
 
@@ -100,35 +101,45 @@ def ensure(parquet: Callable[[], Path], version: str, stop: threading.Event) -> 
     target = places.cache(f"idc-{version}-{LAYOUT}-duckdb{duckdb.__version__}.duckdb")
     if target.is_file():
         return target
+    lock = target.with_suffix(".lock")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.with_suffix(".lock")) as alone:
-            if not alone:
-                return None
-            _run(parquet(), target, stop)
-            _forget_others(target)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return target
-
-
-def _run(parquet: Path, target: Path, stop: threading.Event) -> None:
-    # -P: this folder must not shadow the standard library (it has an http.py)
-    command = [sys.executable, "-P", __file__, str(parquet), str(target)]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:  # noqa: S603
+        if not _locked(lock):
+            return None
         try:
-            until = time.monotonic() + WAIT
-            while child.poll() is None and time.monotonic() < until and not stop.wait(0.02):
-                pass
-            if child.returncode != 0:
-                raise subprocess.CalledProcessError(child.returncode or 1, "sorted_copy")
-        finally:
-            child.kill()
-            target.with_suffix(f".{child.pid}.part").unlink(missing_ok=True)
+            return target if _run(parquet(), target, lock, stop) else None
+        except BaseException:
+            lock.unlink(missing_ok=True)
+            raise
+    except OSError:
+        return None
 
 
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
+def _run(parquet: Path, target: Path, lock: Path, stop: threading.Event) -> bool:
+    """Make it in another process; whether it is ready. Where that takes long, the process goes on alone."""
+    # -P: this folder must not shadow the standard library (it has a collections.py)
+    command = [sys.executable, "-P", __file__, str(parquet), str(target), str(lock)]
+    nothing = subprocess.DEVNULL  # whoever reads what we write must not wait for that process too
+    child = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)  # noqa: S603
+    until = time.monotonic() + WAIT
+    while child.poll() is None and time.monotonic() < until and not stop.wait(0.02):
+        pass
+    _LATE[:] = [late for late in _LATE if late.poll() is None]
+    if child.returncode is None and not stop.is_set():
+        _LATE.append(child)
+        return False
+    if child.returncode != 0:
+        child.kill()
+        child.wait()
+        target.with_suffix(f".{child.pid}.part").unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
+    return child.returncode == 0
+
+
+_LATE: list[subprocess.Popen[bytes]] = []  # those that go on alone, to be asked whether they have ended
+
+
+def _locked(lock: Path) -> bool:
     """Whether nobody else is making the copy; the lock of a process that died is taken over."""
     with contextlib.suppress(OSError):
         if time.time() - lock.stat().st_mtime > PATIENCE:
@@ -136,19 +147,26 @@ def _alone(lock: Path) -> Iterator[bool]:
     try:
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        yield False
-        return
+        return False
+    return True
+
+
+def _forget_others(target: Path) -> None:
+    """Copies of other versions that were made long ago, and what was left half-made."""
+    for pattern, days in (("idc-*.duckdb", KEPT), ("idc-*.part", 1)):
+        for old in target.parent.glob(pattern):
+            if old != target and time.time() - old.stat().st_mtime > days * 86_400:
+                old.unlink(missing_ok=True)
+
+
+def main(parquet: Path, target: Path, lock: Path) -> None:
+    """Make the copy and let go of the lock, whatever happens."""
     try:
-        yield True
+        build(parquet, target)
+        _forget_others(target)
     finally:
         lock.unlink(missing_ok=True)
 
 
-def _forget_others(target: Path) -> None:
-    for old in target.parent.glob("idc-*.duckdb"):
-        if old != target:
-            old.unlink(missing_ok=True)
-
-
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*(Path(given) for given in sys.argv[1:]))
