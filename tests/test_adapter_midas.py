@@ -218,3 +218,12 @@ async def test_a_folder_without_an_id_makes_the_answer_partial() -> None:
     async with MidasServer(faults={"midas.folder.children": fault}) as server:
         told = report_of(await ask("series", at=[midas(server)]), "midas")
     assert (told.status, told.reason.partition("=")[0]) == (Status.PARTIAL, "bad_records")
+
+
+async def test_metadata_that_cannot_be_read_makes_the_answer_partial() -> None:
+    """An item whose metadata are lost looks like one that is no DICOM."""
+    body = '{"stat": "ok", "code": "", "data": [7, {"element": "DICOM", "qualifier": "KVP", "value": 1}]}'
+    fault = Fault(200, body, "application/json")
+    async with MidasServer(faults={"midas.item.getmetadata": fault}) as server:
+        told = report_of(await ask("series", at=[midas(server)]), "midas")
+    assert (told.status, told.reason.partition("=")[0]) == (Status.PARTIAL, "bad_records")

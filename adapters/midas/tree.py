@@ -63,10 +63,11 @@ class MidasTree:
     async def described(self, item: Mapping[str, Any]) -> Described:
         """The DICOM metadata of an item's newest revision. Raises ArchiveError."""
         key = str(item["item_id"])
-        records, _ = listed(await self._call("midas.item.getmetadata", id=key))
+        records, bad = listed(await self._call("midas.item.getmetadata", id=key))
         said = {str(r.get("qualifier")): r.get("value") for r in records if r.get("element") == "DICOM"}
         more = {"SizeInMB": megabytes(item.get("sizebytes"))}
-        return Described(dicom(said), {**more, "DataURL": f"{self._url('midas.item.download')}&id={key}"})
+        more["DataURL"] = f"{self._url('midas.item.download')}&id={key}"
+        return Described(dicom(said), more, bad > 0)
 
     async def version(self) -> str:
         """The version that it says it is. Raises ArchiveError."""

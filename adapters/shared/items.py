@@ -98,10 +98,14 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """An item: its DICOM metadata by keyword, empty if it has none, and what the archive adds of its own."""
+    """An item: its DICOM metadata by keyword, empty if it has none, and what the archive adds of its own.
+
+    bad  whether some of its metadata could not be read
+    """
 
     dicom: Mapping[str, Value]
     more: Mapping[str, Value]
+    bad: bool = False
 
 
 class Tree(Protocol):
@@ -176,6 +180,7 @@ class Walk:
         jobs = (partial(self._tree.described, item) for item in contents.items)
         async with aclosing(in_order(jobs, self._width)) as found:
             async for item in found:
+                bad += item.bad
                 if self._is_series(item):
                     said = {"Collection": contents.folder.collection, **item.more, **item.dicom}
                     rows.append(tuple(map(said.get, self._ask.fields)))
