@@ -129,7 +129,7 @@ async def collected(archive: Dimse, folder: Path) -> list[Received]:
     return [part async for part in archive.fetch(WANTED, folder)]
 
 
-# pynetdicom's server may leave the socket (the one unclosed has its port) or fail in its thread when it is aborted
+# aborted, pynetdicom's server may leave its socket (the unclosed one has its port), or fail in its thread
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_leaving_a_silent_server_ends_at_once(files: list[Path], tmp_path: Path) -> None:
