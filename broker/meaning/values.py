@@ -7,6 +7,7 @@ nothing is guessed. Readers are also used for queries, where unreadable means im
 from __future__ import annotations
 
 import calendar
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -113,7 +114,13 @@ def date(value: str) -> Span | None:
 
     `YYYYMMDD`, the old `YYYY.MM.DD`, ISO's `YYYY-MM-DD`, and `YYYY` or `YYYYMM` for the period.
     """
-    found = _DATE.fullmatch(value.strip(" \0"))
+    bare = value.strip(" \0")
+    return _date(bare) if len(bare) <= len("YYYY-MM-DD") else None
+
+
+@functools.lru_cache(maxsize=20_000)  # archives have few days, and every search reads them again
+def _date(bare: str) -> Span | None:
+    found = _DATE.fullmatch(bare)
     if found is None or int(found[1]) < 1:
         return None
     year = int(found[1])
