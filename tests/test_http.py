@@ -21,7 +21,8 @@ async def _answer(request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": where})
     if request.path == "/once" and len(SEEN) == 1:
         return web.Response(status=502)
-    return web.Response(text="[1]", content_type="application/json")
+    headers = {"Set-Cookie": "SMITHÉ=1; Path=/"} if request.path == "/cookie" else {}
+    return web.Response(text="[1]", content_type="application/json", headers=headers)
 
 
 @pytest.fixture
@@ -54,3 +55,10 @@ async def test_a_form_is_not_sent_on(http: Http) -> None:
         await http.post("/login", {"a": "1"}, "application/json")
     assert len(SEEN) == 2
     assert await http.get("/moved", "application/json") == b"[1]"
+
+
+async def test_what_an_archive_calls_its_cookies_is_in_no_log(
+    http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await http.get("/cookie", "application/json") == b"[1]"
+    assert "SMITH" not in caplog.text

@@ -40,7 +40,8 @@ from broker.setup.network import Network
 
 T = TypeVar("T")
 
-logging.getLogger("aiohttp.client").setLevel(logging.ERROR)  # it warns of cookies in the words of the archive
+for _name in ("aiohttp.client", "aiohttp.internal"):  # they warn of cookies in the words of the archive
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
