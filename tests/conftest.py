@@ -18,7 +18,9 @@ from peers.postgres import Postgres
 from adapters.dicomweb import adapter as dicomweb
 from broker import api
 from broker.admitting.pauses import Pauses
+from broker.errors import ArchiveError
 from broker.planning.trust import Distrust
+from broker.setup.credentials import Secret
 from fixtures.dicom import Truth, truth, write
 
 
@@ -53,29 +55,52 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.undo()
 
 
+LONG = 6  # characters of a name or secret that stands nowhere by chance
+
+
 class Heard(logging.Handler):
-    """Everything that our own loggers say in the whole run."""
+    """What is said in the whole run by our loggers and errors of archives, and every secret that is read."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
+        self.lines: set[str] = set()
+        self.secrets: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+        self.lines.add(self.format(record))
+
+    def listen(self, patch: pytest.MonkeyPatch) -> None:
+        """Begin."""
+        made, read = ArchiveError.__init__, Secret.__init__
+
+        def said(error: ArchiveError, message: str, reason: str | None = None) -> None:
+            made(error, message, reason)
+            self.lines.update((str(error), repr(error), error.reason))
+
+        def kept(secret: Secret, text: str) -> None:
+            read(secret, text)
+            self.secrets.add(text)
+
+        patch.setattr(ArchiveError, "__init__", said)
+        patch.setattr(Secret, "__init__", kept)
+        logging.getLogger("broker").addHandler(self)
+        logging.getLogger("broker").setLevel(logging.DEBUG)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_patient_is_named(_own_folders: None) -> Iterator[None]:
-    """In the whole run, no patient of the fixtures is named in a log, or in what is kept as state."""
-    heard, ours = Heard(), logging.getLogger("broker")
-    ours.addHandler(heard)
-    ours.setLevel(logging.DEBUG)
+def _nobody_is_named_and_no_secret_told(_own_folders: None) -> Iterator[None]:
+    """In the whole run no patient of the fixtures, and no secret, stands in a log, an error of an archive, or
+    in what is kept as state."""
+    heard, patch = Heard(), pytest.MonkeyPatch()
+    heard.listen(patch)
     yield
-    ours.removeHandler(heard)
+    patch.undo()
+    logging.getLogger("broker").removeHandler(heard)
     state = [f for f in Path(os.environ["XDG_STATE_HOME"]).rglob("*") if f.is_file()]
     said = "\n".join([*heard.lines, *(f.read_bytes().decode("latin-1") for f in state)])
     names = {h["study"].get("PatientName") for held in truth()["archives"].values() for h in held}
-    assert [name for name in names if isinstance(name, str) and len(name) > 5 and name in said] == []
+    marked = {name for name in names if isinstance(name, str)} | heard.secrets
+    assert [mark for mark in marked if len(mark) >= LONG and mark in said] == []
 
 
 @pytest.fixture(autouse=True)
