@@ -83,6 +83,8 @@ class PostgresReader:
         self._pool = (os.getpid(), url)
         self._busy = False
         self._cancelled = False
+        self._closed = False
+        self._cancelling = threading.Lock()
         self._cursor: Any = None
         with faults():
             self._db = self._idle(gone) or _connected(connect, gone)
@@ -128,24 +130,36 @@ class PostgresReader:
 
     def interrupt(self) -> None:
         """Cancel what is under way, once. Raises what the store raises where the server cannot be told."""
-        if self._busy and not self._cancelled:
-            self._cancelled = True
-            with self._faults():
-                self._db.cancel_safe(timeout=BYE)
+        with self._cancelling:
+            if self._busy and not self._cancelled and not self._closed:
+                self._cancelled = True
+                with self._faults():
+                    self._db.cancel_safe(timeout=BYE)
 
     def close(self) -> None:
-        """Keep the connection for the next, unless it is broken."""
+        """Keep the connection for the next, unless it is broken.
+
+        One of which a statement was to be cancelled is not kept: that may arrive late, and hit the next.
+        """
+        with self._cancelling:
+            self._closed = True
         with contextlib.suppress(psycopg.Error):
             if self._cursor is not None:
                 self._cursor.close()
-            self._db.rollback()
-            self._db.autocommit = True
-            with _GUARD:
-                kept = _IDLE.setdefault(self._pool, [])
-                if len(kept) < IDLE:
-                    kept.append(self._db)
-                    return
+            if not self._cancelled and self._kept():
+                return
         self._db.close()
+
+    def _kept(self) -> bool:
+        """Whether there was room for it among the idle ones."""
+        self._db.rollback()
+        self._db.autocommit = True
+        with _GUARD:
+            kept = _IDLE.setdefault(self._pool, [])
+            if len(kept) >= IDLE:
+                return False
+            kept.append(self._db)
+            return True
 
 
 def _connected(connect: Callable[[], Watched], gone: Gone) -> Watched:

@@ -6,13 +6,15 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 from asking import need
 from injecting.kinds import Database, Remote, local
 from injecting.upstreams import running
-from peers.postgres import Postgres
+from peers.postgres import PASSWORD, Postgres
 from peers.xnat import XnatServer, fixture_site
 
 from adapters.idc.adapter import Idc
@@ -23,6 +25,9 @@ from broker.api import Session
 from broker.conform.leaks import Open, left_behind
 from broker.query import Query
 from broker.setup.credentials import Login, Secret
+from catalog import postgres_reader
+from catalog.postgres_reader import PostgresReader
+from catalog.store import store
 
 KINDS = ("dicomweb", "dimse", "xnat", "nbia", "midas", "girder", "postgres", "local", "idc")
 SEARCHES = 200
@@ -43,7 +48,7 @@ async def test_cancelled_searches_leave_nothing(
     made: dict[str, Callable[[str], Adapter]] = {"idc": Idc, "local": local(tmp_path).honest}
     made |= {name: Remote(name, url).honest for name, url in urls.items()}
     if kind == "postgres":
-        monkeypatch.setattr("catalog.postgres_reader.IDLE", 1)  # so that one more is a leak
+        monkeypatch.setattr("catalog.postgres_reader.IDLE", 0)  # whatever stays open is a leak
         made["postgres"] = Database("postgres", urls["postgres"]).honest
     more = {"Collection": "nsclc_radiomics"} if kind == "idc" else {}
     await cancelled(lambda: made[kind]("a"), Query("series", Modality="CT", **more))
@@ -60,8 +65,8 @@ async def test_cancelled_searches_of_a_user_leave_no_session_at_an_xnat() -> Non
 async def cancelled(make: Callable[[], Adapter], query: Query) -> None:
     """Searches cancelled at random moments, up to the time that a whole one takes: each ends in a second."""
     for _ in range(2):  # what is opened once in a process stays open
-        start = time.perf_counter()
-        await Session(query, at=[make()], scan=True).answer(60)
+        archive, start = make(), time.perf_counter()
+        await Session(query, at=[archive], scan=True).answer(60)
         whole = time.perf_counter() - start
     before, rng, ended = Open.now(), random.Random(1), 0
     for _ in range(SEARCHES):
@@ -73,3 +78,18 @@ async def cancelled(make: Callable[[], Adapter], query: Query) -> None:
         assert asked.cancelled() or asked.exception() is None
     assert ended > SEARCHES / 4, "many were still under way"
     assert await left_behind(before) == []
+
+
+def test_a_connection_that_was_to_be_cancelled_is_not_used_again(urls: dict[str, str]) -> None:
+    """The cancellation may arrive late, and would hit the statement of another search."""
+    need(Postgres.missing())
+    reader = cast(PostgresReader, store(urls["postgres"], PASSWORD).reader(lambda: False))
+    reader.execute("SELECT pg_sleep(30)")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(reader.fetchmany, 1)
+        while not waiting.done():
+            reader.interrupt()
+        assert waiting.exception() is not None
+    reader.close()
+    assert reader._db.closed
+    assert all(reader._db not in kept for kept in postgres_reader._IDLE.values())

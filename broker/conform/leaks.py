@@ -33,8 +33,8 @@ class Open:
         pooled = [name for name in fresh if name.startswith(_SHARED)]
         left = [f"thread {name}" for name in fresh if name not in pooled]
         left += [f"{len(pooled)} threads of the loop's pool, all in use"] if len(pooled) > 1 else []
-        sockets = len(now.sockets - self.sockets)
-        left += [f"{sockets} sockets"] if sockets else []
+        sockets = len(now.sockets) - len(self.sockets)  # one may be kept for the next, and be exchanged
+        left += [f"{sockets} sockets"] if sockets > 0 else []
         return left + [f"task {t.get_name()}" for t in now.tasks - self.tasks]
 
 
