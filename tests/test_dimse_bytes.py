@@ -24,11 +24,11 @@ from pynetdicom.dsutils import decode
 from pynetdicom.presentation import PresentationContext
 
 from adapters.dimse import pdu
+from adapters.dimse.contexts import offered
 from adapters.dimse.elements import elements, packed, written
 from adapters.dimse.get import Coming
 from adapters.dimse.inbox import Inbox
 from adapters.dimse.line import Peer
-from adapters.dimse.offering import offered
 from adapters.dimse.rows import Decoder, identifier, shown
 from adapters.dimse.stored import Command, command, meta
 from adapters.shared.download import Budget, Files

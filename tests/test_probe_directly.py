@@ -21,7 +21,7 @@ from peers.loopback import HOST
 from peers.orthanc import Orthanc
 from peers.xnat import XnatServer, fixture_site
 
-from adapters.dimse.offer import SERVICES
+from adapters.dimse.services import SERVICES
 from broker.planning.measured import RETURNED
 from broker.probing.probe import Result, probe
 from catalog.archives import Archive

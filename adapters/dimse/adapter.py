@@ -165,7 +165,7 @@ class Dimse:
         Where patients must be asked for first, no record is asked for: a study is only found within one.
         """
         from adapters.dimse import probe
-        from adapters.dimse.offer import offer
+        from adapters.dimse.services import offer
         from broker.probing.finding import Probed
 
         found = probe.offered(await offer(self._peer))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from adapters.dimse import pdu
+from adapters.dimse.contexts import agreed, classes_of, offered
 from adapters.dimse.inbox import ended, fragments
 from adapters.dimse.line import Line, Peer, connected
-from adapters.dimse.offering import agreed, classes_of, offered
 from adapters.dimse.pool import Pool
 from adapters.dimse.rows import Decoder, of_instances
 from adapters.dimse.stored import Command, command, meta

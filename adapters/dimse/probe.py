@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from adapters.dimse.learn import COUNTED, learned
 from adapters.dimse.levels import Question, Talk
-from adapters.dimse.offer import Offer
+from adapters.dimse.services import Offer
 from broker.adapter import Ask, Page
 from broker.planning.measured import ANY_TEXT, RETURNED
 from broker.probing.finding import Finding

@@ -12,15 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapters.girder.tree import GirderTree
-from adapters.shared.http import Http
 from adapters.shared.item_archive import ItemArchive
 from adapters.shared.items import Bounds, Walk, capabilities
 from adapters.shared.options import Options
 from broker.adapter import Ask, Page
-from broker.errors import BadConfig
-from broker.setup.credentials import headers, login
+from broker.setup.credentials import headers
 from broker.setup.limits import Limits
-from broker.setup.network import Network
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
 
@@ -44,15 +41,8 @@ class Girder(ItemArchive[GirderTree]):
         limits = Limits.of(archive.name, archive.limits)
         can, bounds = capabilities(options), Bounds.of(options)
         can = searching(can) if options.switch("dicom_search", False) else can
-        network = Network.of(archive.name, archive.network)
         options.done()
-        who = login(archive.name, archive.auth, archive.url)
-        if who.kind not in ("none", "basic", "netrc", "bearer"):
-            raise BadConfig(
-                f"archive {archive.name}: auth: Girder knows no kind {who.kind!r}; "
-                "write basic, netrc or bearer (a token)"
-            )
-        http = Http(_root(archive.url), {}, limits, network, private=who.kind != "none")
+        who, http = cls._reached(archive, _root(archive.url), limits)
         if who.kind == "bearer":
             return cls(archive.name, GirderTree(http, who.secret), can, bounds, limits.connections)
         tree = GirderTree(http, None, headers(archive.name, archive.auth, archive.url))

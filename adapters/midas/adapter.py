@@ -10,14 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adapters.midas.tree import MidasTree
-from adapters.shared.http import Http
 from adapters.shared.item_archive import ItemArchive
 from adapters.shared.items import Bounds, capabilities
 from adapters.shared.options import Options
-from broker.errors import BadConfig
-from broker.setup.credentials import login
 from broker.setup.limits import Limits
-from broker.setup.network import Network
 from catalog.archives import Archive
 
 if TYPE_CHECKING:
@@ -29,6 +25,7 @@ class Midas(ItemArchive[MidasTree]):
 
     software = "MIDAS"
     called = "communities"
+    logins = "basic (e-mail address and API key), netrc or bearer (a token)"
     via = "MIDAS Web API"
 
     @classmethod
@@ -37,15 +34,8 @@ class Midas(ItemArchive[MidasTree]):
         options = Options(archive)
         limits = Limits.of(archive.name, archive.limits)
         can, bounds = capabilities(options), Bounds.of(options)
-        network = Network.of(archive.name, archive.network)
         options.done()
-        who = login(archive.name, archive.auth, archive.url)
-        if who.kind not in ("none", "basic", "netrc", "bearer"):
-            raise BadConfig(
-                f"archive {archive.name}: auth: MIDAS knows no kind {who.kind!r}; "
-                "write basic (e-mail address and API key), netrc or bearer (a token)"
-            )
-        http = Http(archive.url, {}, limits, network, private=who.kind != "none")
+        who, http = cls._reached(archive, archive.url, limits)
         return cls(archive.name, MidasTree(http, who), can, bounds, limits.connections)
 
     async def probe(self) -> Probed:

@@ -6,8 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from adapters.shared.http import Http
 from adapters.shared.items import ITEMS, Bounds, Tree, Walk, as_collections
 from broker.adapter import Ask, Page
+from broker.errors import BadConfig
+from broker.setup.credentials import Login, login
+from broker.setup.limits import Limits
+from broker.setup.network import Network
+from catalog.archives import Archive
 from catalog.capability import Can
 
 if TYPE_CHECKING:
@@ -20,10 +26,12 @@ class ItemArchive(Generic[AnyTree]):
     """One archive of folders and items. A subclass says by which log-in it is asked.
 
     software, called  what it is, and what it calls its collections;  via: how it is spoken to
+    logins            the kinds of log-in that it knows, for people
     """
 
     software: str
     called = "collections"
+    logins = "basic, netrc or bearer (a token)"
     via: str
 
     def __init__(
@@ -34,6 +42,17 @@ class ItemArchive(Generic[AnyTree]):
         self._tree = tree
         self._bounds = bounds or Bounds()
         self._width = width
+
+    @classmethod
+    def _reached(cls, archive: Archive, base: str, limits: Limits) -> tuple[Login, Http]:
+        """Who logs in, and the way there. Raises BadConfig."""
+        network = Network.of(archive.name, archive.network)
+        who = login(archive.name, archive.auth, archive.url)
+        if who.kind not in ("none", "basic", "netrc", "bearer"):
+            raise BadConfig(
+                f"archive {archive.name}: auth: {cls.software} knows no kind {who.kind!r}; write {cls.logins}"
+            )
+        return who, Http(base, {}, limits, network, private=who.kind != "none")
 
     def request(self, ask: Ask) -> str:
         """The address of the first question, after the log-in: which collections there are."""
