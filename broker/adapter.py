@@ -1,11 +1,11 @@
 """The contract between the broker and an adapter, whole.
 
-An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its
-archive before it is asked, show the `request` that it would send, `count` without listing, `check` whether
-its archive is there, `probe` what it really does, tell `citations`, `fetch` instances, say which copy
-answered (`via`), and `close`. It may be asked again after that. It receives only conditions that its `can`
-declared, applies no filter of its own, merges nothing, knows no deadline (it is cancelled) and raises one of
-the errors in `broker.errors`.
+An adapter has a `name`, says what its archive `can`, and `find`s. It may also `learn` more about its archive
+before it is asked, show the `request` that it would send, `count` without listing, `check` whether its
+archive is there, `probe` what it really does, tell of its `collections` and `more` of one, tell `citations`,
+`fetch` instances, say which copy answered (`via`), and `close`. It may be asked again after that. It receives
+only conditions that its `can` declared, applies no filter of its own, merges nothing, knows no deadline (it
+is cancelled) and raises one of the errors in `broker.errors`.
 """
 
 from __future__ import annotations
@@ -265,6 +265,24 @@ class Collects(Protocol):
 
     async def collections(self) -> list[Collection]:
         """Its collections, with `archive` and `held_at` its name. Raises ArchiveError."""
+        ...
+
+
+@runtime_checkable
+class CollectsMore(Protocol):
+    """An adapter that can tell more of a data set, at the cost of a question or two about that one."""
+
+    @property
+    def tells(self) -> frozenset[str]:
+        """What: lists of `Collection` (`modalities`), and counts in `Count.NAMES`."""
+        ...
+
+    def more(self, found: Sequence[Collection], wanted: frozenset[str]) -> AsyncIterator[Collection]:
+        """Each of `found` as it is known then, in their order; `wanted` is what is needed of it.
+
+        One that fails comes as it was and does not keep the others from being told; ArchiveError is raised
+        at the end, or when so much has failed that no more is asked.
+        """
         ...
 
 

@@ -66,6 +66,7 @@ class Collection:
     modalities   DICOM's terms; `techniques` what DICOM has no modality for: fMRI, DTI, histology
     body_parts, conditions, species   in the archive's words
     licenses, dois   for the data set or its parts
+    partial      names of such lists that may hold more than was said
     derived      whether it holds results of analyses only
     same_as      records of other archives that are declared to be of the same data set, as `archive/id`
     held_at      archive of the federation whose series carry this id as the attribute `held_as`, or "";
@@ -85,6 +86,7 @@ class Collection:
     species: tuple[str, ...] = ()
     licenses: tuple[str, ...] = ()
     dois: tuple[str, ...] = ()
+    partial: frozenset[str] = frozenset()
     program: str = ""
     state: str = ""
     updated: str = ""

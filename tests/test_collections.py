@@ -17,7 +17,7 @@ from adapters.idc.adapter import Idc
 from broker.adapter import Collects
 from broker.cli import main
 from broker.errors import BadQuery
-from broker.knowing.collecting import COUNTS, judge, wheres
+from broker.knowing.judging import COUNTS, judge, wheres
 from catalog.collection import Collection, Count
 from catalog.condition import BadCondition, Where
 from catalog.evidence import Source

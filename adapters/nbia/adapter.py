@@ -7,7 +7,7 @@ here. A collection whose reply would be too large is asked patient by patient.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -98,6 +98,21 @@ class Nbia:
         from adapters.nbia.collections import collections
 
         return await collections(self.name, *await self._service.opened())
+
+    @property
+    def tells(self) -> frozenset[str]:
+        """What `more` adds to a collection."""
+        from adapters.nbia.more import TELLS
+
+        return TELLS
+
+    async def more(self, found: Sequence[Collection], wanted: frozenset[str]) -> AsyncIterator[Collection]:
+        """Each collection with the modalities, body parts or counts that it has. Raises ArchiveError."""
+        from adapters.nbia.more import more
+
+        async with aclosing(more(await self._service.found(), found, wanted, self._width)) as told:
+            async for c in told:
+                yield c
 
     async def probe(self) -> Probed:
         """Which endpoints are served, and how many collections there are. Raises ArchiveError.

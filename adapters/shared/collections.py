@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from typing import Any
 
+from adapters.shared.ahead import in_order
+from broker.errors import ArchiveError, Forbidden, Malformed, RefusedByArchive, ServerFault, TooMuch
 from catalog.collection import Collection, Count
 from catalog.evidence import Source
+
+FAILURES = 5  # collections that fail before no more are asked about
 
 
 def told(
@@ -31,6 +37,36 @@ def plain(html: str) -> str:
     reader.feed(html)
     reader.close()
     return " ".join("".join(reader.words).split())
+
+
+async def each(
+    found: Sequence[Collection], tell: Callable[[Collection], Awaitable[Collection]], width: int
+) -> AsyncGenerator[Collection, None]:
+    """Collections in their order with what is told of each, `width` of them asked at once.
+
+    One that fails comes as it was. Raises ArchiveError: at the end that of the first that failed, at once
+    where FAILURES failed, and where the archive cannot be reached or wants to be left alone.
+    """
+    failed: list[ArchiveError] = []
+
+    async def asked(c: Collection) -> Collection:
+        try:
+            return await tell(c)
+        except (Forbidden, RefusedByArchive, ServerFault, Malformed, TooMuch) as error:
+            failed.append(error)
+            return c
+
+    told = 0
+    async with aclosing(in_order((partial(asked, c) for c in found), width)) as replies:
+        async for c in replies:
+            told += 1
+            yield c
+            if len(failed) >= FAILURES:
+                break
+    if failed:
+        left = f", and {len(found) - told} were not asked about" if told < len(found) else ""
+        text = f"it did not tell of {len(failed)} of {len(found)} collections{left}; the first: {failed[0]}"
+        raise type(failed[0])(text, failed[0].reason) from failed[0]
 
 
 _HIDDEN = frozenset({"script", "style"})

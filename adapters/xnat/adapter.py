@@ -7,7 +7,7 @@ no order. Filters are only sent where they lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -121,6 +121,21 @@ class Xnat:
 
         limits = self._http.limits
         return await collections(self.name, self._session, self._http.base, limits.pages, limits.connections)
+
+    @property
+    def tells(self) -> frozenset[str]:
+        """What `more` adds to a project."""
+        from adapters.xnat.more import TELLS
+
+        return TELLS
+
+    async def more(self, found: Sequence[Collection], wanted: frozenset[str]) -> AsyncIterator[Collection]:
+        """Each project with its scans and their modalities and body parts. Raises ArchiveError."""
+        from adapters.xnat.more import more
+
+        async with aclosing(more(self._session, found, wanted, self._http.limits.connections)) as told:
+            async for c in told:
+                yield c
 
     async def probe(self) -> Probed:
         """Projects, data types, the DICOMweb plug-in. Raises ArchiveError."""

@@ -8,29 +8,42 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from broker.cli import INCOMPLETE, OK
 from broker.cli.asked import names
 from broker.cli.matrix_export import rows_as
-from broker.knowing.collecting import Collections, gather, wheres
+from broker.knowing.collecting import Collections, gather
+from broker.knowing.judging import mores, wheres
+from broker.knowing.telling import Told
 from broker.safe import line
 from catalog.collection import Collection
 
 _COLUMNS = (
     "collection", "title", "collections", "patients", "studies", "series", "instances", "images", "size_gb",
     "modalities", "techniques", "body_parts", "conditions", "species", "licenses", "dois", "program", "state",
-    "derived", "as_of", "source", "url", "quote", "note", "same_as", "holdings", "unknown",
+    "derived", "as_of", "source", "url", "quote", "note", "same_as", "holdings", "partial",
+    "unknown", "undecided",
 )  # fmt: skip
 _WIDE = 40  # characters of a title in the table
+_NAMED = 5  # collections of an archive named in the report
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the collections. Raises BadQuery and BadConfig before anything is asked."""
-    conditions = wheres(args.where)
+    conditions, more = wheres(args.where), mores(args.more)
     words = [word for text in args.words for word in text.split()]
     found = asyncio.run(
-        gather(words, conditions, at=names(args.at), timeout=args.timeout, config_file=args.config)
+        gather(
+            words,
+            conditions,
+            more=more,
+            at=names(args.at),
+            timeout=args.timeout,
+            most=args.most,
+            config_file=args.config,
+        )
     )
     shown = [*found.kept, *(found.unknown if args.include_unknown else ())]
     if args.format == "table":
@@ -43,15 +56,38 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(found: Collections, shown: int, *, shown_too: bool) -> None:
     for told in found.told:
-        silent = "cannot tell of collections" if told.mute else f"{told.records:,} collections"
-        text = f"failed: {told.why}" if told.why else silent
-        print(line(f"{told.archive}: {text}"), file=sys.stderr)
+        print(line(f"{told.archive}: {_said(told)}"), file=sys.stderr)
+    for text in _undecided(found):
+        print(line(text), file=sys.stderr)
     unknown = ""
     if found.unknown:
         left = "shown too" if shown_too else "left out (--include-unknown)"
         unknown = f"; of {len(found.unknown):,} more a condition is not known, {left}"
     state = "" if found.complete else "; the answer is INCOMPLETE"
     print(f"{shown:,} collections{unknown}{state}", file=sys.stderr)
+
+
+def _said(told: Told) -> str:
+    """What an archive told, or why it did not; both where it told a part."""
+    if told.mute:
+        return f"failed: {told.why}" if told.why else "cannot tell of collections"
+    asked = f", {told.asked:,} of them asked about one by one" if told.asked else ""
+    part = f"{told.records:,} collections{asked}"
+    if not told.why:
+        return part
+    return f"{part}; INCOMPLETE: {told.why}" if told.records else f"failed: {told.why}"
+
+
+def _undecided(found: Collections) -> list[str]:
+    """By archive, which conditions are not known of which collections."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for c in found.unknown:
+        grouped.setdefault((c.archive, ", ".join(found.undecided[c.key])), []).append(c.id)
+    return [
+        f"{archive}: {what} not known of {', '.join(ids[:_NAMED])}"
+        + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
+        for (archive, what), ids in grouped.items()
+    ]
 
 
 def _table(shown: list[Collection], held: Mapping[str, str]) -> None:
@@ -75,7 +111,7 @@ def _cells(c: Collection) -> tuple[str, ...]:
     title = c.title if len(c.title) <= _WIDE else f"{c.title[: _WIDE - 1]}…"
     count = {name: str(c.counts.get(name, "")) for name in ("patients", "series", "images")}
     series = count["series"] or (f"{count['images']} images" if count["images"] else "")
-    kinds = ", ".join((*c.modalities, *c.techniques))
+    kinds = ", ".join((*c.modalities, *(["?"] if "modalities" in c.partial else []), *c.techniques))
     return (
         c.key,
         title,
@@ -96,8 +132,10 @@ def _of(c: Collection) -> str:
 def _exported(shown: list[Collection], found: Collections, form: str) -> str:
     undecided = {c.key for c in found.unknown}
     rows = [_plain(c, found.held) | {"unknown": c.key in undecided} for c in shown]
+    for row in rows:
+        row |= {"undecided": list(found.undecided[row["collection"]])} if row["unknown"] else {}
     if form == "json":
-        told = [{"archive": t.archive, "records": t.records, "why": t.why} for t in found.told]
+        told = [asdict(t) for t in found.told]
         document = {
             "collections": rows,
             "archives": told,
@@ -114,6 +152,7 @@ def _plain(c: Collection, held: Mapping[str, str]) -> dict[str, Any]:
     counts = {k: v.exact if v.exact is not None else v.said for k, v in c.counts.items()}
     lists = ("modalities", "techniques", "body_parts", "conditions", "species", "licenses", "dois", "same_as")
     given = {k: list(getattr(c, k)) for k in lists}
+    given["partial"] = sorted(c.partial)
     texts = {k: getattr(c, k) for k in ("program", "state", "updated", "as_of", "quote", "note", "about")}
     asked = [{"at": at, "where": where} for at, where in c.holdings(held)]
     plain = {"collection": c.key, "archive": c.archive, "id": c.id, "title": c.title}

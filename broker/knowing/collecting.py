@@ -10,47 +10,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from broker.adapter import Adapter, Closes, Collects
 from broker.config import federation
-from broker.errors import ArchiveError, BadConfig, BadQuery
+from broker.errors import BadConfig, BadQuery
+from broker.knowing.counted import collecting
+from broker.knowing.judging import Question
+from broker.knowing.telling import MOST, Telling, Told
 from broker.registry import adapter_for
 from catalog.archives import Archive
-from catalog.collection import Collection, Count
-from catalog.condition import BadCondition, Where
+from catalog.collection import Collection
+from catalog.condition import Where
 from catalog.reading import shipped_collections, shipped_matrix
-
-LISTS = {
-    "modality": ("modalities",),
-    "technique": ("techniques",),
-    "body_part": ("body_parts",),
-    "condition": ("conditions",),
-    "species": ("species",),
-    "license": ("licenses",),
-    "doi": ("dois",),
-}
-TEXTS = ("archive", "id", "title", "program", "state", "as_of", "updated")
-COUNTS = Count.NAMES
-NAMES = (*LISTS, *TEXTS, "derived", *COUNTS)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What one archive told: how many records, or why not; `mute` if its adapter cannot tell of any."""
-
-    archive: str
-    records: int = 0
-    why: str = ""
-    mute: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Collections:
-    """Records that satisfy the question, those of which that is not known, and what each archive told."""
+    """Records that satisfy the question, those of which that is not known, and what each archive told.
+
+    undecided  key of a record -> names of the conditions of which it is not known whether they hold
+    """
 
     kept: tuple[Collection, ...]
     unknown: tuple[Collection, ...] = ()
     told: tuple[Told, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
+    undecided: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -58,86 +41,42 @@ class Collections:
         return not any(t.why for t in self.told)
 
 
-def wheres(texts: Iterable[str]) -> list[Where]:
-    """Conditions on collections. Raises BadQuery."""
-    found = []
-    for text in texts:
-        try:
-            where = Where.read(text)
-        except BadCondition as error:
-            raise BadQuery(f"--where: {error}") from error
-        if where.name.lower() not in NAMES:
-            raise BadQuery(
-                f"--where: {text!r}: no {where.name!r} of collections; known are {', '.join(NAMES)}"
-            )
-        found.append(Where(where.name.lower(), where.sign, where.values))
-        judge(_NOTHING, found[-1])  # a sign that does not fit is refused before anything is asked
-    return found
-
-
-def judge(c: Collection, where: Where) -> bool | None:
-    """Whether a record satisfies a condition; None where it does not say. Raises BadQuery."""
-    try:
-        if where.name in COUNTS:
-            return where.of_count(c.counts.get(where.name))
-        return where.of_texts(_texts(c, where.name))
-    except BadCondition as error:
-        raise BadQuery(f"--where: {error}") from error
-
-
-def _texts(c: Collection, name: str) -> Sequence[str]:
-    if name == "derived":
-        return ["yes" if c.derived else "no"]
-    if name in TEXTS:
-        return [getattr(c, name)]
-    return [text for field_ in LISTS[name] for text in getattr(c, field_)]
-
-
-def mentions(c: Collection, words: Iterable[str]) -> bool:
-    """Whether every word stands somewhere in what is said of the data set, in any case."""
-    said = (
-        c.id,
-        c.title,
-        *c.body_parts,
-        *c.conditions,
-        *c.species,
-        *c.techniques,
-        c.program,
-        c.about,
-        c.note,
-        c.quote,
-    )
-    text = "\n".join(said).casefold()
-    return all(word.casefold() in text for word in words)
-
-
 async def gather(
     words: Sequence[str] = (),
     conditions: Sequence[Where] = (),
     *,
+    more: Sequence[str] = (),
     at: Sequence[str] = (),
     timeout: float = 30.0,
+    most: int = MOST,
     config_file: str | Path | None = None,
 ) -> Collections:
     """Ask for collections: `at` archives, or of all records that ship and the archives asked by default.
+
+    more  what is wanted of each, also where no condition needs it: names in TOLD
+    most  so many collections of one archive are asked about one by one
 
     Raises BadQuery and BadConfig before anything is asked; what fails later is in `told`.
     """
     if not 0 < timeout < 86_400:
         raise BadQuery(f"timeout {timeout:g}: must be more than 0 seconds and less than a day")
+    if most < 0:
+        raise BadQuery(f"most {most}: must not be negative")
+    question = Question(tuple(words), tuple(conditions), tuple(more))
     known = federation(config_file).archives
     shipped = [_held(c, known) for c in shipped_collections() if not at or c.archive in at]
     asked = [adapter_for(a) for a in _asked(known, at, {c.archive for c in shipped})]
-    given = await asyncio.gather(*(_ask(adapter, timeout, named=bool(at)) for adapter in asked))
-    records = [*_told(shipped, given), *_untold(shipped, given)]
-    chosen = [c for c in records if mentions(c, words)]
-    answers = [[judge(c, where) for where in conditions] for c in chosen]
-    pairs = list(zip(chosen, answers, strict=True))
+    telling = [Telling(adapter, question, most) for adapter in asked]
+    told = await asyncio.gather(*(each.told(timeout, named=bool(at)) for each in telling))
+    now = [c for each in telling for c in each.found.values()]
+    records = [*_told(shipped, now), *_untold(shipped, now)]
+    pairs = [(c, undecided) for c in records if (undecided := question.open(c)) is not None]
     return Collections(
-        tuple(c for c, own in pairs if all(a is True for a in own)),
-        tuple(c for c, own in pairs if None in own and False not in own),
-        tuple(told for _, told in given),
+        tuple(c for c, undecided in pairs if not undecided),
+        tuple(c for c, undecided in pairs if undecided),
+        tuple(told),
         {name: name for name in known},
+        {c.key: tuple(dict.fromkeys(w.name for w in undecided)) for c, undecided in pairs if undecided},
     )
 
 
@@ -148,19 +87,15 @@ def _held(c: Collection, known: Mapping[str, Archive]) -> Collection:
     return replace(c, held_at=c.archive, held_as="") if imported else c
 
 
-def _told(
-    shipped: Iterable[Collection], given: Iterable[tuple[Sequence[Collection], Told]]
-) -> list[Collection]:
+def _told(shipped: Iterable[Collection], now: Iterable[Collection]) -> list[Collection]:
     """What archives told, with what is declared to be of the same data set elsewhere: they do not know."""
     declared = {c.key: c.same_as for c in shipped}
-    return [replace(c, same_as=c.same_as or declared.get(c.key, ())) for own, _ in given for c in own]
+    return [replace(c, same_as=c.same_as or declared.get(c.key, ())) for c in now]
 
 
-def _untold(
-    shipped: Iterable[Collection], given: Iterable[tuple[Sequence[Collection], Told]]
-) -> list[Collection]:
+def _untold(shipped: Iterable[Collection], now: Iterable[Collection]) -> list[Collection]:
     """Records that ship, without those that an archive has just told anew."""
-    told = {c.key for own, _ in given for c in own}
+    told = {c.key for c in now}
     return [c for c in shipped if c.key not in told]
 
 
@@ -180,33 +115,6 @@ def _asked(known: Mapping[str, Archive], at: Sequence[str], recorded: set[str]) 
 def _mute(archive: Archive) -> bool:
     """Whether its adapter is missing or tells of no collections: then the records that ship stand alone."""
     try:
-        return not isinstance(adapter_for(archive), Collects)
+        return collecting(adapter_for(archive)) is None
     except BadConfig:
         return True
-
-
-async def _ask(adapter: Adapter, timeout: float, *, named: bool) -> tuple[list[Collection], Told]:
-    """What an archive tells. One that cannot is only a failure where it was asked by name."""
-    if not isinstance(adapter, Collects):
-        why = "its adapter cannot tell of collections"
-        return [], Told(adapter.name, why=why if named else "", mute=True)
-    try:
-        async with asyncio.timeout(timeout):
-            found = await adapter.collections()
-    except TimeoutError:
-        return [], Told(adapter.name, why=f"did not answer in {timeout:g} seconds")
-    except ArchiveError as error:
-        return [], Told(adapter.name, why=f"{error.reason}: {error}")
-    finally:
-        if isinstance(adapter, Closes):
-            await adapter.close()
-    return found, Told(adapter.name, len(found))
-
-
-def _nothing() -> Collection:
-    from catalog.evidence import Source
-
-    return Collection("", "", "", Source("nobody", "no source"))
-
-
-_NOTHING = _nothing()

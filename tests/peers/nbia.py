@@ -114,6 +114,7 @@ class NbiaServer(RestServer):
     says_licences        getSeries of v4 says licence and size too
     by_uid               getSeries of v1 knows SeriesInstanceUID; older ones ignore it
     wrong_dates          dates that are none
+    deaf                 its lists of values and patients heed no collection: a lying twin
     overcounts           so many more patients than there are are in each of its counts
     """
 
@@ -125,6 +126,7 @@ class NbiaServer(RestServer):
     says_licences: bool = True
     by_uid: bool = False
     wrong_dates: bool = False
+    deaf: bool = False
     overcounts: int = 0
 
     @property
@@ -171,7 +173,8 @@ class NbiaServer(RestServer):
         return None
 
     def _matching(self, query: Mapping[str, str], known: Iterable[str]) -> list[Row]:
-        asked = {_COLUMN_OF.get(k, k): v.upper() for k, v in query.items() if k in known and k != "format"}
+        heard = {k: v for k, v in query.items() if k in known and not (self.deaf and k == "Collection")}
+        asked = {_COLUMN_OF.get(k, k): v.upper() for k, v in heard.items() if k != "format"}
         return [row for row in self.rows if all(row.get(k, "").upper() == v for k, v in asked.items())]
 
     def _values(self, of: str, query: Mapping[str, str]) -> web.Response:

@@ -64,6 +64,14 @@ def collections(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("words", nargs="*", metavar="WORD", help="words that stand in its title or description")
     repeated(verb, "--where", "CONDITION", "as in modality=CT or patients>100")
     repeated(verb, "--at", "ARCHIVE", "only of this archive")
+    repeated(verb, "--more", "NAME", "ask archives for this of each one found: modality,studies,series ...")
+    verb.add_argument(
+        "--most",
+        type=int,
+        default=100,
+        metavar="N",
+        help="so many of an archive asked about one by one (100)",
+    )
     verb.add_argument(
         "--include-unknown", action="store_true", help="also collections of which a condition is not known"
     )
