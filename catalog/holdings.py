@@ -27,13 +27,17 @@ ARCHIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an import reads: where it lies, what kind of file it is, its SHA-256, and the reader's version."""
+    """What an import reads: where it lies, what kind of file it is, its SHA-256, and the reader's version.
+
+    `moved_from` is where it lay when it was imported before, if the user says so.
+    """
 
     archive: str
     place: str
     kind: str
     version: int
     sha256: str = ""
+    moved_from: str = ""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,8 @@ class Outcome:
     """What an import did, in rows.
 
     missing   rows that the same file gave earlier and does not give now; they stay unless replaced
+    renamed   rows that the same files gave under other names, when another folder was imported; they go
+    moved     whether an earlier import is now known by another place
     rejected  what was not taken, with line and reason; the first KEPT of `refused`
     """
 
@@ -49,6 +55,8 @@ class Outcome:
     unchanged: int = 0
     missing: int = 0
     removed: int = 0
+    renamed: int = 0
+    moved: bool = False
     refused: int = 0
     rejected: list[Rejected] = field(default_factory=list)
 
@@ -63,7 +71,7 @@ class Outcome:
     @property
     def touched(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.added or self.changed or self.removed)
+        return bool(self.added or self.changed or self.removed or self.renamed or self.moved)
 
 
 @dataclass(frozen=True, slots=True)

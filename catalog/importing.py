@@ -23,6 +23,7 @@ class Wanted:
     collection  the collection of rows that name none
     replace     the archive then holds exactly these rows
     dry         nothing is changed: the outcome says what would be
+    moved_from  where what is imported lay when it was imported before
     """
 
     place: Path
@@ -31,6 +32,7 @@ class Wanted:
     collection: str = ""
     replace: bool = False
     dry: bool = False
+    moved_from: str = ""
 
 
 def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source, Outcome]:
@@ -41,7 +43,8 @@ def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source,
         chosen = kind(wanted.kind) if wanted.kind else recognized(found)
         archive = named(wanted.archive or chosen.archive or _unnamed(chosen))
         where = places.shown(str(wanted.place.resolve()))
-        source = Source(archive, where, chosen.name, chosen.version, places.digest(found))
+        before = places.shown(str(Path(wanted.moved_from).resolve())) if wanted.moved_from else ""
+        source = Source(archive, where, chosen.name, chosen.version, places.digest(found), before)
         rows: Found = itertools.chain(left, _rows(chosen, found, options))
         if wanted.collection:
             rows = _collected(rows, wanted.collection)
@@ -99,6 +102,13 @@ def _rows(chosen: Kind, found: list[File], options: Options) -> Found:
 def _collected(rows: Iterator[Row | Rejected], collection: str) -> Iterator[Row | Rejected]:
     for item in rows:
         if isinstance(item, Row) and not item.values.get("Collection"):
-            yield replace(item, values={**item.values, "Collection": collection})
+            keys = _prefixed(item, collection) if item.apart else {}
+            yield replace(item, values={**item.values, **keys, "Collection": collection})
         else:
             yield item
+
+
+def _prefixed(row: Row, collection: str) -> dict[str, str]:
+    """Keys that are names of files, of which each collection may have the same."""
+    keys = ((name, row.values.get(name)) for name in ("StudyKey", "SeriesKey"))
+    return {name: f"{collection}/{key}" for name, key in keys if key}

@@ -25,8 +25,8 @@ DERIVED = "derived: "
 KEEPS_BACKSLASH = frozenset({"LT", "ST", "UT", "UR"})
 KEEPS_LEADING_SPACE = frozenset({"LT", "ST", "UT"})
 
-Ready = tuple[str, int, int, str, dict[str, str]]
-"""Key (32 hexadecimal digits), level, line, file, and values."""
+Ready = tuple[str, int, int, str, str, dict[str, str]]
+"""Key (32 hexadecimal digits), level, line, file, `Row.apart`, and values."""
 
 
 class Preparing:
@@ -55,7 +55,7 @@ class Preparing:
         key = self._key(row.level, values)
         if row.level >= Level.STUDY:
             self._study(values, key)
-        return key, row.level.value, row.line, row.file, values
+        return key, row.level.value, row.line, row.file, self._apart(row, values), values
 
     def _clean(self, said: Values) -> dict[str, str]:
         found = {}
@@ -85,6 +85,10 @@ class Preparing:
             self._same[content] += 1
             own = ("content", content, str(self._same[content]))
         return _digest("\0".join((level.name, *own)))
+
+    @staticmethod
+    def _apart(row: Row, values: dict[str, str]) -> str:
+        return "" if row.level.uid in values else row.apart
 
     def _study(self, values: dict[str, str], key: str) -> None:
         """Every series has a study, by its UID, its archive's key, or derived from whom and when."""

@@ -40,6 +40,53 @@ def value(name: str, old: Iterable[str], staged: Iterable[str], sole: str) -> st
     return f"CASE WHEN {sole} THEN {now} ELSE coalesce({now}, {before}) END"
 
 
+def clashing(
+    archive: str, number: int, old: Iterable[str], staged: Iterable[str], columns: Iterable[str]
+) -> str:
+    """Staged rows with names of files for keys that meet other values, which only other sources gave.
+
+    What several sources told of says more than each of them: there only what both say may differ.
+    """
+    before, now = set(old), set(staged)
+    pairs = [(f's."{n}"' if n in now else "NULL", f'o."{n}"' if n in before else "NULL") for n in columns]
+    all_ = " OR ".join(f"{a} IS DISTINCT FROM {b}" for a, b in pairs)
+    both = " OR ".join(f"{a} <> {b}" for a, b in pairs if "NULL" not in (a, b)) or "false"
+    return (
+        "SELECT s._n, s._line, s._file, f.place, s._apart FROM staged s "
+        f"JOIN {archive} o ON o._key = s._key JOIN sources f ON f.id = o._source "
+        f"WHERE s._apart IS NOT NULL AND NOT {_tells('o', number)} "
+        f"AND ((o._also IS NULL AND ({all_})) OR ({both}))"
+    )
+
+
+def renamed(archive: str, number: int) -> str:
+    """Key and source of rows that other imports took from the very files that are staged, for other keys.
+
+    Parameters: the place that is imported, the archive's name, the kind of file.
+    """
+    path = "{0} || CASE WHEN coalesce({1}, '') = '' THEN '' ELSE '/' || {1} END"
+    here, there = path.format("CAST(? AS TEXT)", "s._file"), path.format("f.place", "o._file")
+    return (
+        f"WITH here AS (SELECT DISTINCT {here} AS path FROM staged s WHERE s._apart IS NOT NULL) "
+        f"SELECT o._key, o._source FROM {archive} o JOIN sources f ON f.id = o._source "
+        f"JOIN here h ON h.path = {there} LEFT JOIN staged s ON s._key = o._key "
+        f"WHERE f.archive = ? AND f.kind = ? AND f.id <> {number} AND o._also IS NULL AND s._key IS NULL"
+    )
+
+
+def unused(archive: str, number: int) -> str:
+    """Forget a source that no row comes from."""
+    return (
+        f"DELETE FROM sources WHERE id = {number} "
+        f"AND NOT EXISTS (SELECT 1 FROM {archive} o WHERE {_tells('o', number)})"
+    )
+
+
+def _tells(row: str, number: int) -> str:
+    """Whether a source has told of a row."""
+    return f"({row}._source = {number} OR strpos(' ' || coalesce({row}._also, ''), ' {number}:') > 0)"
+
+
 def differs(names: Iterable[str], one: str, other: str) -> str:
     """Whether two rows say different things."""
     return " OR ".join(f'{one}."{n}" IS DISTINCT FROM {other}."{n}"' for n in names) or "false"

@@ -26,7 +26,14 @@ ABOUT = "SELECT name, about FROM archives ORDER BY name"
 SOURCES = (
     'SELECT archive, place, kind, version, sha256, imported_at, "rows", rejected FROM sources ORDER BY id'
 )
-STAGED = {"_n": "BIGINT", "_key": "UUID", "_level": "SMALLINT", "_line": "INTEGER", "_file": "TEXT"}
+STAGED = {
+    "_n": "BIGINT",
+    "_key": "UUID",
+    "_level": "SMALLINT",
+    "_line": "INTEGER",
+    "_file": "TEXT",
+    "_apart": "TEXT",
+}
 OWN = "_key UUID, _level SMALLINT, _source INTEGER, _line INTEGER, _file TEXT, _also TEXT"
 
 
@@ -69,9 +76,13 @@ class Taking(ABC):
         self.all(f"CREATE TABLE IF NOT EXISTS {self.table} ({OWN})")
         old = [name for name in self.columns() if not name.startswith("_")]
         columns = list(dict.fromkeys([*old, *self.keywords]))
-        self._compare(number, old, columns)
+        if not replace:
+            self._clashing(number, old, columns)
+            self._renamed(number)
+        self._compare(number, old, columns, replace)
         self._count(number, replace)
         if self.outcome.touched:
+            self._placed(number, replace)
             self.write(number, old, columns, replace)
             self._remember(number, columns)
 
@@ -99,13 +110,58 @@ class Taking(ABC):
 
     def _number(self) -> int:
         """The number of this source: that of an earlier import of the same file, or the next."""
-        same = [self.source.archive, self.source.place]
-        known = self.all("SELECT id FROM sources WHERE archive = ? AND place = ?", same)
-        known = known or self.all("SELECT coalesce(max(id), 0) + 1 FROM sources")
+        here, before = self._known(self.source.place), self._before()
+        if here and before:
+            raise BadFile(
+                f"{self.source.moved_from}: it was imported from both places; leave out --moved-from"
+            )
+        self.outcome.moved = bool(before)
+        known = here or before or self.all("SELECT coalesce(max(id), 0) + 1 FROM sources")
         return int(known[0][0])
 
-    def _compare(self, number: int, old: Sequence[str], columns: Sequence[str]) -> None:
-        sole = f"(o._source = {number} AND o._also IS NULL)"
+    def _known(self, place: str) -> list[tuple[Any, ...]]:
+        said = [self.source.archive, place]
+        return self.all("SELECT id FROM sources WHERE archive = ? AND place = ?", said)
+
+    def _before(self) -> list[tuple[Any, ...]]:
+        """The number of the import of what lay elsewhere before, if the user says so."""
+        before = self.source.moved_from
+        found = self._known(before) if before else []
+        if before and not found and not self._known(self.source.place):
+            raise BadFile(
+                f"nothing of {self.source.archive} was imported from {before}; see broker catalog list"
+            )
+        return found
+
+    def _clashing(self, number: int, old: Sequence[str], columns: Sequence[str]) -> None:
+        """Reject rows whose key is a file's name, where another file gave the same name with other values."""
+        if not self.all("SELECT 1 FROM staged WHERE _apart IS NOT NULL LIMIT 1"):
+            return
+        found = sql.clashing(self.table, number, old, self.keywords, columns)
+        told = self.all(f"{found} ORDER BY s._n")
+        for _, line, file, place, apart in told:
+            why = f"{place} gave the same name, with other values"
+            self.outcome.reject(
+                Rejected(line, f"{why}; if it lies here now, say --moved-from {place}, else {apart}", file)
+            )
+        if told:
+            self.all(f"DELETE FROM staged WHERE _n IN (SELECT c._n FROM ({found}) c)")
+            if not self.all("SELECT 1 FROM staged LIMIT 1"):
+                raise BadFile(f"no row can be taken: {self.outcome.rejected[0].text()}")
+
+    def _renamed(self, number: int) -> None:
+        """Forget what the same files gave under other names, when another folder was imported."""
+        said = [self.source.place, self.source.archive, self.source.kind]
+        found = sql.renamed(self.table, number)
+        gone = self.all(found, said)
+        self.outcome.renamed = len(gone)
+        if gone:
+            self.all(f"DELETE FROM {self.table} WHERE _key IN (SELECT c._key FROM ({found}) c)", said)
+        for source in {source for _, source in gone}:
+            self.all(sql.unused(self.table, source))
+
+    def _compare(self, number: int, old: Sequence[str], columns: Sequence[str], replace: bool) -> None:
+        sole = "true" if replace else f"(o._source = {number} AND o._also IS NULL)"
         now = {n: sql.value(n, old, self.keywords, sole) for n in columns}
         before = {n: f'o."{n}"' if n in old else "NULL" for n in columns}
         changed = " OR ".join(f"{now[n]} IS DISTINCT FROM {before[n]}" for n in columns)
@@ -125,6 +181,18 @@ class Taking(ABC):
         gone = f"FROM {self.table} o LEFT JOIN staged s ON o._key = s._key WHERE s._key IS NULL"
         self.outcome.missing = int(self.all(f"SELECT count(*) {gone} AND o._source = {number}")[0][0])
         self.outcome.removed = int(self.all(f"SELECT count(*) {gone}")[0][0]) if replace else 0
+
+    def _placed(self, number: int, replace: bool) -> None:
+        """Where rows stand now that say what they said. What replaces all is where all comes from."""
+        here = "_line = c._line, _file = nullif(c._file, '')"
+        sets = f"_source = {number}, _also = NULL, {here}" if replace else here
+        other = "t._line IS DISTINCT FROM c._line OR t._file IS DISTINCT FROM nullif(c._file, '')"
+        self.all(
+            f"UPDATE {self.table} AS t SET {sets} FROM compared c WHERE c._key = t._key AND c._change = 0 "
+            f"AND {'true' if replace else f't._source = {number} AND ({other})'}"
+        )
+        if replace:
+            self.all("DELETE FROM sources WHERE archive = ?", [self.source.archive])
 
     def _remember(self, number: int, columns: Sequence[str]) -> None:
         s, now = self.source, datetime.now(UTC).isoformat(timespec="seconds")
@@ -149,9 +217,11 @@ def spool(out: IO[bytes], found: Iterator[Row | Rejected], outcome: Outcome) -> 
         if isinstance(item, Rejected):
             outcome.reject(item)
             continue
-        key, level, line, file, values = item
+        key, level, line, file, apart, values = item
         taken += 1
         told = {"_n": taken, "_key": key, "_level": level, "_line": line, "_file": file, **values}
+        if apart:
+            told["_apart"] = apart
         out.write(encode(told) + b"\n")
     if not taken:
         first = outcome.rejected[0] if outcome.rejected else None

@@ -46,7 +46,9 @@ def _import(args: argparse.Namespace, place: Path, known: Federation, store: Sto
 
     _free(args.archive, known)
     columns = _mapping(args)
-    wanted = Wanted(place, args.archive, args.kind, args.collection, args.replace, args.dry_run)
+    wanted = Wanted(
+        place, args.archive, args.kind, args.collection, args.replace, args.dry_run, args.moved_from
+    )
     with _Progress(not args.quiet and sys.stderr.isatty()) as progress:
         options = Options(args.encoding, args.delimiter, args.unended, columns, progress.watch)
         try:
@@ -93,6 +95,8 @@ def _propose(place: Path, options: Options) -> None:
 
 def _told(source: Source, outcome: Outcome, args: argparse.Namespace) -> None:
     parts = [f"{outcome.added:,} new", f"{outcome.changed:,} changed", f"{outcome.unchanged:,} as before"]
+    if outcome.renamed:
+        parts.append(f"{outcome.renamed:,} had another name")
     if outcome.removed:
         parts.append(f"{outcome.removed:,} removed")
     elif outcome.missing:

@@ -24,6 +24,7 @@ DATATYPES = {
     **dict.fromkeys(("anat", "func", "dwi", "fmap", "perf", "mrs"), "MR"),
     "pet": "PT", "eeg": "EEG", "micr": "GM", "ct": "CT", "meg": None, "ieeg": None, "nirs": None,
 }  # fmt: skip
+_APART = "give the data set a Name of its own in dataset_description.json, or say another --archive"
 _IMAGE = re.compile(r"(sub-[A-Za-z0-9]+)/(?:(ses-[A-Za-z0-9]+)/)?([a-z]+)/([^/]+)")
 _ENDS = (
     ".nii.gz",
@@ -70,10 +71,11 @@ def read(files: list[File], options: Options) -> Found:
         if found is None or found[3] not in DATATYPES:
             continue
         seen.add(found[1])
-        yield Row(Level.SERIES, _values(told, stem, found), 0, file.name)
+        yield Row(Level.SERIES, _values(told, stem, found), 0, file.name, _APART)
     for who, (line, said) in told.people.items():
         if who not in seen:
-            yield Row(Level.PATIENT, {**_shared(told), "PatientID": who, **said}, line, "participants.tsv")
+            values = {**_shared(told), "PatientID": who, **said}
+            yield Row(Level.PATIENT, values, line, "participants.tsv", _APART)
 
 
 def _note(told: _Set, file: File, options: Options) -> Found:

@@ -7,7 +7,7 @@ that DCMTK gave them before 2011 (PatientsSex).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -37,8 +37,8 @@ def read(files: list[File], options: Options) -> Found:
     for file in files:
         beginning = _beginning(file)
         told = _items_of_xml(xml_tree.tree(file)) if beginning == b"<" else _items_of_json(file)
-        for item, name, line, said in told:
-            yield _row(item, name, line, said, file.name)
+        for item in told:
+            yield _row(item, file.name)
 
 
 def _beginning(file: File) -> bytes:
@@ -46,7 +46,10 @@ def _beginning(file: File) -> bytes:
         return stream.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
 
 
-Item = tuple[str, str, int, list[tuple[str, str]]]
+Item = tuple[str, str, int, list[tuple[str, str]], str]
+"""Its ID, its name, its line, its metadata, and how it is told apart where a file's name is its ID."""
+
+_APART = "name each file after the item_id of its item, or say another --archive"
 
 
 def _items_of_json(file: File) -> Iterator[Item]:
@@ -60,10 +63,11 @@ def _items_of_json(file: File) -> Iterator[Item]:
         said = said.get("data")
     found = said if isinstance(said, list) else [said]
     if found and all(isinstance(one, dict) and "qualifier" in one for one in found):
-        found = [{"item_id": PurePath(file.name or file.path).stem, "metadata": found}]
+        yield PurePath(file.name or file.path).stem, "", 0, _pairs(found), _APART
+        return
     for one in found:
         if isinstance(one, dict) and one.get("item_id"):
-            yield str(one["item_id"]), str(one.get("name") or ""), 0, _pairs(one.get("metadata"))
+            yield str(one["item_id"]), str(one.get("name") or ""), 0, _pairs(one.get("metadata")), ""
 
 
 def _pairs(metadata: Any) -> list[tuple[str, str]]:
@@ -90,10 +94,11 @@ def _items_of_xml(root: Node) -> Iterator[Item]:
             values.setdefault(item, []).append((kind.get("qualifier", ""), node.said.get("value", "")))
     for node in tables.get("item", ()):
         item = node.said.get("item_id", "")
-        yield item, node.said.get("name", ""), node.line, values.get(item, [])
+        yield item, node.said.get("name", ""), node.line, values.get(item, []), ""
 
 
-def _row(item: str, name: str, line: int, pairs: Iterable[tuple[str, str]], file: str) -> Row | Rejected:
+def _row(told: Item, file: str) -> Row | Rejected:
+    item, name, line, pairs, apart = told
     said: dict[str, str | None] = {}
     for qualifier, value in pairs:
         known = _keyword(qualifier)
@@ -101,7 +106,9 @@ def _row(item: str, name: str, line: int, pairs: Iterable[tuple[str, str]], file
             said[known] = words.said(value)
     if not said:
         return Rejected(line, f"item {item} has no metadata of DICOM's", file)
-    return Row(Level.SERIES, {"SeriesDescription": name or None, **said, "SeriesKey": item}, line, file)
+    return Row(
+        Level.SERIES, {"SeriesDescription": name or None, **said, "SeriesKey": item}, line, file, apart
+    )
 
 
 def _keyword(qualifier: str) -> str:

@@ -27,6 +27,7 @@ READ = {
     "mri_repetition_time_pd": ("RepetitionTime", words.milliseconds),  # both are in seconds
     "mri_echo_time_pd": ("EchoTime", words.milliseconds),
 }
+_APART = "import the list that NDA gives, which has an image03_id, or say another --archive"
 NAMES = {
     **{name: (name,) for name in (*SAME, *READ)},
     **{n: (n,) for n in ("image03_id", "interview_age", "image_modality", "collection_id")},
@@ -73,7 +74,7 @@ def _row(said: dict[str, str | None], line: int, file: str) -> Row | Rejected:
         "SeriesKey": said.get("image03_id") or _own_key(said),
     }
     values["Collection"] = values["Collection"] or said.get("collection_id")
-    return Row(Level.SERIES, values, line, file)
+    return Row(Level.SERIES, values, line, file, "" if said.get("image03_id") else _APART)
 
 
 def _own_key(said: dict[str, str | None]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from catalog.imports import words, xml_tree
-from catalog.imports.rows import File, Found, Options, Rejected, Row
+from catalog.imports.rows import BY_FOLDER, File, Found, Options, Rejected, Row
 from catalog.imports.xml_tree import Node
 from catalog.keywords import Level
 
@@ -25,7 +25,7 @@ def read(files: list[File], options: Options) -> Found:
         name = file.name or PurePath(file.path).name
         images = list(root.every("Image"))
         for image in images:
-            yield Row(Level.SERIES, _values(root, image, name), image.line, file.name)
+            yield Row(Level.SERIES, _values(root, image, name), image.line, file.name, BY_FOLDER)
         if not images:
             yield Rejected(root.line, "it tells of no image", file.name)
 

@@ -19,12 +19,15 @@ class Row:
     values  DICOM keyword -> text as DICOM writes it, or several; absent or None where nothing is said
     line    line of the file, from 1; 0 where there are none
     file    its name below the folder that is imported
+    apart   where its key is made of the name of a file, which another file may have too: what the user can do
+            to tell the two apart
     """
 
     level: Level
     values: Values
     line: int = 0
     file: str = ""
+    apart: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class File:
 
 
 Found = Iterator[Row | Rejected]
+
+BY_FOLDER = "import the folder that both lie in, or say --collection NAME"
+"""How files of one name are told apart where the names of their folders would do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from catalog.imports import json_file, words
-from catalog.imports.rows import File, Found, Options, Rejected, Row
+from catalog.imports.rows import BY_FOLDER, File, Found, Options, Rejected, Row
 from catalog.imports.text import label
 from catalog.keywords import Level
 from catalog.problems import BadFile
@@ -48,7 +48,7 @@ def read(files: list[File], options: Options) -> Found:
             yield Rejected(0, "it says nothing of the image", file.name)
             continue
         own = {} if "SeriesInstanceUID" in values else {"SeriesKey": stem}
-        yield Row(Level.SERIES, {**own, **values}, 0, file.name)
+        yield Row(Level.SERIES, {**own, **values}, 0, file.name, BY_FOLDER if own else "")
 
 
 def described(said: dict[str, Any]) -> dict[str, str | tuple[str, ...] | None]:
