@@ -99,6 +99,7 @@ class Held:
     cite      what was imported last
     marked    whether a column `_no_KEYWORD` says of each row that it has none: a database that keeps columns
               apart finds it there sooner than among long texts
+    numbered  whether columns `_study` and `_patient` number studies and patients, as `numbers` says
     """
 
     archive: str
@@ -108,6 +109,7 @@ class Held:
     as_of: str = ""
     cite: str = ""
     marked: bool = False
+    numbered: bool = False
 
     @property
     def levels(self) -> frozenset[Level]:

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import Any
 
 import psycopg
 
 from catalog import store_sql as sql
 
+CHUNK = 1000 if psycopg.capabilities.has_stream_chunked() else 1  # rows that libpq gives at once
 IDLE = 8  # connections of a process that are kept open
 LOOK = 0.02  # seconds between looks whether anybody still waits
 BYE = 0.05  # seconds in which a statement that nobody waits for may end by being cancelled
@@ -85,7 +87,8 @@ class PostgresReader:
         self._cancelled = False
         self._closed = False
         self._cancelling = threading.Lock()
-        self._cursor: Any = None
+        self._rows: Iterator[tuple[Any, ...]] = iter(())
+        self._ended = True
         with faults():
             self._db = self._idle(gone) or _connected(connect, gone)
         self._db.watch(gone)
@@ -105,19 +108,28 @@ class PostgresReader:
             db.close()
 
     def execute(self, text: str, values: Sequence[str] = ()) -> None:
-        """Begin a statement."""
+        """Begin a statement, when the one before has ended. Its rows come as they are fetched.
+
+        No cursor of the server's: for those PostgreSQL uses one process where it might use several.
+        """
         with self._working():
             if self._db.autocommit:
                 self._db.autocommit = False
-            if self._cursor is not None:
-                self._cursor.close()
-            self._cursor = self._db.cursor(name="found")
-            self._cursor.execute(*sql.bound(text, values))
+            self._rest()
+            self._rows = self._db.cursor().stream(*sql.bound(text, values), size=CHUNK)
+            self._ended = False
 
     def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
         """The next rows of it."""
         with self._working():
-            return list(self._cursor.fetchmany(size))
+            found = list(islice(self._rows, size))
+            self._ended = len(found) < size
+            return found
+
+    def _rest(self) -> None:
+        """Let go of what was not fetched: psycopg would cancel, and that may hit what comes next."""
+        for _ in self._rows:
+            pass
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[None]:
@@ -144,11 +156,11 @@ class PostgresReader:
         with self._cancelling:
             self._closed = True
         with contextlib.suppress(psycopg.Error):
-            if self._cursor is not None:
-                self._cursor.close()
-            if not self._cancelled and self._kept():
+            if self._ended and not self._cancelled and self._kept():
                 return
         self._db.close()
+        if isinstance(self._rows, Generator):  # psycopg cancels nothing any more
+            self._rows.close()
 
     def _kept(self) -> bool:
         """Whether there was room for it among the idle ones."""

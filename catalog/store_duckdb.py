@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from catalog import numbers
 from catalog import store_sql as sql
 from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
@@ -164,7 +165,7 @@ class DuckTaking(Taking):
     """An import into an open copy."""
 
     matches = "regexp_full_match({0}, '{1}')"
-    marked = True
+    marked = numbered = True
 
     def __init__(self, db: duckdb.DuckDBPyConnection, rows: Path, *args: Any) -> None:
         super().__init__(*args)
@@ -200,10 +201,13 @@ class DuckTaking(Taking):
             f"{sql.quoted(columns)} FROM compared WHERE _change > 0"
         )
         order = sql.quoted([*(n for n in sql.ORDER if n in columns), "_key"])
-        marks = ", ".join(f'"{n}" IS NULL AS "_no_{n}"' for n in columns)
-        self.all(
-            f"CREATE TABLE fresh AS SELECT *, {marks} FROM (({stay}) UNION ALL ({fresh})) ORDER BY {order}"
-        )
+        marks = [f'"{n}" IS NULL AS "_no_{n}"' for n in columns]
+        rows, of = f"(({stay}) UNION ALL ({fresh})) AS r", numbers.groups(columns)
+        for statement in numbers.counting(rows, of, columns):
+            self.all(statement)
+        self.all(f"CREATE TABLE fresh AS {numbers.numbered(rows, of, marks)} ORDER BY {order}")
+        for statement in numbers.done(of):
+            self.all(statement)
         self.all(f"DROP TABLE {self.table}")
         self.all(f"ALTER TABLE fresh RENAME TO {self.table}")
 

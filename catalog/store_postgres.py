@@ -131,8 +131,7 @@ class PostgresStore:
             password=self._password,
             connect_timeout=5,
             application_name="imaging-broker",
-            options=f"-c search_path=imaging_broker,public -c lock_timeout={int(PATIENCE * 1000)} "
-            "-c cursor_tuple_fraction=1",
+            options=f"-c search_path=imaging_broker,public -c lock_timeout={int(PATIENCE * 1000)}",
             autocommit=True,
         )
 

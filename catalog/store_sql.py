@@ -114,9 +114,7 @@ def _regular(key: Keyword, matches: str) -> str:
     return "true" if key.vr in KEEPS_BACKSLASH else f"strpos({column}, '\\') = 0"
 
 
-def held(
-    archive: str, columns: Iterable[str], told: tuple[Any, ...], as_of: str, cite: str, marked: bool
-) -> Held:
+def held(archive: str, columns: Iterable[str], told: tuple[Any, ...], as_of: str, cite: str) -> Held:
     """What `facts` told. A column with values that cannot be read leaves some unknown: it is not filled."""
     levels, patients = told[: len(Level)], told[len(Level)]
     rows = {level: int(count) for level, count in zip(Level, levels, strict=True) if count}
@@ -125,4 +123,4 @@ def held(
         name: Column(said == total and not irregular, not irregular, total - said)
         for name, said, irregular in zip(columns, rest[::2], rest[1::2], strict=True)
     }
-    return Held(archive, rows, dict(about), bool(patients), as_of, cite, marked)
+    return Held(archive, rows, dict(about), bool(patients), as_of, cite)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace as changed
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -65,6 +66,7 @@ class Taking(ABC):
 
     matches = ""  # template: column {0} matches the whole of expression {1}
     marked = False  # whether `write` also makes columns `_no_KEYWORD`
+    numbered = False  # whether `write` also numbers studies and patients
 
     def take(self, replace: bool) -> None:
         """All of the steps; the caller begins and commits."""
@@ -203,7 +205,8 @@ class Taking(ABC):
             [number, s.archive, s.place, s.kind, s.version, s.sha256, now, rows, self.outcome.refused],
         )
         (told,) = self.all(sql.facts(columns, self.table, self.matches))
-        about = sql.held(s.archive, columns, told, now[:10], f"{s.kind}: {s.place}", self.marked)
+        about = sql.held(s.archive, columns, told, now[:10], f"{s.kind}: {s.place}")
+        about = changed(about, marked=self.marked, numbered=self.numbered)
         self.all("DELETE FROM archives WHERE name = ?", [s.archive])
         self.all("INSERT INTO archives VALUES (?, ?)", [s.archive, json.dumps(about.plain())])
 

@@ -68,7 +68,7 @@ class TestLocal(AdapterTests):
     @asynccontextmanager
     async def archive(self) -> AsyncIterator[Adapter]:
         made = Local("mine", filled(self.place, whole()))
-        made.pages = (7, 7)
+        made.sizes = (7, 7)
         yield made
 
     def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:
@@ -106,7 +106,7 @@ class TestPostgres(TestLocal):
     @asynccontextmanager
     async def archive(self) -> AsyncIterator[Adapter]:
         made = Local("mine", store(self.url, PASSWORD))
-        made.pages = (7, 7)
+        made.sizes = (7, 7)
         yield made
 
     def failing(self) -> Sequence[tuple[type[ArchiveError], Any]]:

@@ -64,10 +64,12 @@ async def test_cancelled_searches_of_a_user_leave_no_session_at_an_xnat() -> Non
 
 async def cancelled(make: Callable[[], Adapter], query: Query) -> None:
     """Searches cancelled at random moments, up to the time that a whole one takes: each ends in a second."""
-    for _ in range(2):  # what is opened once in a process stays open
+    took = []
+    for _ in range(5):  # what is opened once in a process stays open
         archive, start = make(), time.perf_counter()
         await Session(query, at=[archive], scan=True).answer(60)
-        whole = time.perf_counter() - start
+        took.append(time.perf_counter() - start)
+    whole = min(took)
     before, rng, ended = Open.now(), random.Random(1), 0
     for _ in range(SEARCHES):
         asked = asyncio.create_task(Session(query, at=[make()], scan=True).answer(60))

@@ -107,8 +107,7 @@ class TestCopy(AdapterTests):
         self.place, self.folder, self.patch = small, tmp_path, monkeypatch
         self.records = read(small)
         monkeypatch.setattr(idc_index_data, "IDC_INDEX_PARQUET_FILEPATH", small)
-        monkeypatch.setattr(idc, "_FIRST", 7)
-        monkeypatch.setattr(idc, "_NEXT", 7)
+        monkeypatch.setattr(Idc, "sizes", (7, 7))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     @asynccontextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adapters.idc import citing, sorted_copy
 from adapters.idc.layout import LAYOUT
@@ -14,11 +16,11 @@ from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import statement
+from adapters.tables.pages import SIZES, Rows, pages
 from adapters.tables.unknown import unknown
-from adapters.tables.worker import Worker
+from adapters.tables.worker import Worker, everything
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault
-from broker.matching import Value
 from catalog.archives import Archive
 from catalog.capability import Can, Kind
 from catalog.keywords import Level, keyword
@@ -32,8 +34,6 @@ _TEXT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.WILDCARD, Kind.CONTAINS, Kind.
 _EXACT = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.EMPTY})
 _DATE = frozenset({Kind.SINGLE, Kind.ANY_OF, Kind.RANGE, Kind.EMPTY})
 _BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE}
-
-_FIRST, _NEXT = 1000, 10_000
 
 COLUMNS = frozenset(sorted_copy.COLUMNS)
 _COMPUTED = frozenset(name for counts in LAYOUT.counts.values() for name in counts)
@@ -54,7 +54,9 @@ IDC = Can(
 
 
 class Idc:
-    """The IDC index on this machine."""
+    """The IDC index on this machine. `sizes` are the rows of the first page, and of the others."""
+
+    sizes = SIZES
 
     def __init__(self, name: str = "idc", copy: bool = True) -> None:
         self.name = name
@@ -80,14 +82,11 @@ class Idc:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ServerFault."""
         worker = Worker("idc", self._open, _translated)
         try:
-            text, values = statement(ask, LAYOUT)
-            await worker.execute(text, values)
-            size = _FIRST
-            while rows := await worker.fetchmany(size):
-                yield Page(ask.fields, _valued(rows, ask))
-                size = _NEXT
-            if not ask.unknown:
-                yield Page(ask.fields, [], unknown=await _unknown(worker, ask))
+            rows = await worker.run(partial(_begun, ask=ask, size=self.sizes[0]))
+            undecided = None if ask.unknown else partial(_unknown, ask=ask)
+            async with aclosing(pages(worker, ask, rows, undecided, self.sizes)) as found:
+                async for page in found:
+                    yield page
         except Malformed:
             self._forget()
             raise
@@ -114,7 +113,7 @@ class Idc:
             return None
         worker = Worker("idc", self._open, _translated)
         try:
-            told = await _unknown(worker, ask)
+            told = await worker.run(partial(_unknown, ask=ask))
             return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told)
         finally:
             await worker.close()
@@ -159,16 +158,21 @@ class Idc:
         self._place = None
 
         db = duckdb.connect()
-        db.execute(f"CREATE VIEW series AS {sorted_copy.marked(_parquet())}")
+        db.execute(f"CREATE TEMP VIEW series AS {sorted_copy.numbered(db, _parquet())}")
         db.execute("CREATE TABLE missing (keyword VARCHAR, series BIGINT)")  # nothing is known
         self.via = f"parquet of idc-index-data {self._version}"
         return db
 
 
-async def _unknown(worker: Worker[duckdb.DuckDBPyConnection], ask: Ask) -> dict[str, int]:
+def _begun(db: duckdb.DuckDBPyConnection, ask: Ask, size: int) -> Rows:
+    """The first rows."""
+    db.execute(*statement(ask, LAYOUT))
+    return db.fetchmany(size)
+
+
+def _unknown(db: duckdb.DuckDBPyConnection, ask: Ask) -> dict[str, int]:
     """How many were left out because a condition is unknown of them."""
-    missing = dict(await worker.fetchall("FROM missing", []))
-    return await unknown(worker.fetchall, ask, missing, LAYOUT)
+    return unknown(db, ask, dict(everything(db, "FROM missing", [])), LAYOUT)
 
 
 def duckdb_in_memory() -> duckdb.DuckDBPyConnection:
@@ -193,13 +197,6 @@ def _shared(place: Path) -> duckdb.DuckDBPyConnection:
             _OPEN.pop(key, None)  # as long as it is open, DuckDB gives the old file again
             _OPEN[key] = (now, duckdb.connect(str(place), read_only=True))
         return _OPEN[key][1]
-
-
-def _valued(rows: list[tuple[Any, ...]], ask: Ask) -> list[tuple[Value, ...]]:
-    """Rows as they are; only groups may hold several values in one text."""
-    if ask.level is Level.SERIES:
-        return rows
-    return [tuple(tuple(v.split("\\")) if v is not None and "\\" in v else v for v in row) for row in rows]
 
 
 def _version(name: str) -> str:

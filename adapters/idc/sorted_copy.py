@@ -15,8 +15,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-LAYOUT = 4
+if TYPE_CHECKING:
+    import duckdb
+
+LAYOUT = 5
 WAIT = 15.0  # seconds that a search waits for the copy
 KEPT = 7  # days that the copy of another version stays
 PATIENCE = 120.0  # seconds after which another process's unfinished copy is taken for dead
@@ -66,6 +70,16 @@ def marked(parquet: Path) -> str:
     return f"SELECT *, {marks} FROM ({selection(parquet)})"  # noqa: S608
 
 
+def numbered(db: duckdb.DuckDBPyConnection, parquet: Path) -> str:
+    """The same, with numbers of studies and patients, which it counts."""
+    from catalog import numbers
+
+    rows, of = f"({marked(parquet)}) AS r", numbers.groups(COLUMNS)
+    for statement in numbers.counting(rows, of, COLUMNS):
+        db.execute(statement)
+    return numbers.numbered(rows, of)
+
+
 def build(parquet: Path, target: Path) -> None:
     """Make the copy beside its place and move it there whole.
 
@@ -77,7 +91,7 @@ def build(parquet: Path, target: Path) -> None:
     order = '"Collection", "PatientID", "StudyInstanceUID", "SeriesInstanceUID"'
     try:
         with duckdb.connect(str(part), config={"memory_limit": "700MB"}) as db:
-            db.execute(f"CREATE TABLE series AS {marked(parquet)} ORDER BY {order}")
+            db.execute(f"CREATE TABLE series AS {numbered(db, parquet)} ORDER BY {order}")
             counts = ", ".join(f'count(*) FILTER ("_no_{c}") AS "{c}"' for c in COLUMNS)
             db.execute(
                 f"CREATE TABLE missing AS UNPIVOT (SELECT {counts} FROM series) "  # noqa: S608

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from adapters.local.layout import capabilities, layout, missing
@@ -11,25 +13,24 @@ from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import Layout, statement
+from adapters.tables.pages import SIZES, pages
 from adapters.tables.unknown import unknown
 from adapters.tables.worker import Worker
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
-from broker.matching import Value
-from broker.meaning.values import KEEPS_BACKSLASH
 from broker.setup.credentials import login
 from catalog.archives import Archive
 from catalog.capability import Can
 from catalog.holdings import Held, Reader, Store, told
-from catalog.keywords import Level, keyword
+from catalog.keywords import Level
 from catalog.problems import CatalogError, Corrupt, Missing
 from catalog.store import store, usual
 
 
 class Local:
-    """The holdings of one archive in a store. `pages` are the rows of the first page, and of the others."""
+    """The holdings of one archive in a store. `sizes` are the rows of the first page, and of the others."""
 
-    pages = (1000, 10_000)
+    sizes = SIZES
 
     def __init__(self, name: str, store_: Store, archive: str = "") -> None:
         self.name = name
@@ -84,22 +85,19 @@ class Local:
         held, lay = self._now(db)
         self.via = f"catalog, as of {held.as_of}"
         db.execute(*statement(ask, lay))
-        return held, lay, db.fetchmany(self.pages[0])
+        return held, lay, db.fetchmany(self.sizes[0])
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ArchiveError."""
         self._known()
         ask = replace(ask, fields=tuple(k for k in ask.fields if self.can.gives(k)))
-        split = _splits(ask)
         worker = self._worker()
         try:
             held, lay, rows = await worker.run(lambda db: self._begun(db, ask))
-            while rows:
-                yield Page(ask.fields, [_valued(row, split) for row in rows] if split else rows)
-                rows = await worker.fetchmany(self.pages[1])
-            if not ask.unknown:
-                counts = await unknown(worker.fetchall, ask, missing(held), lay)
-                yield Page(ask.fields, [], unknown=counts)
+            undecided = None if ask.unknown else partial(unknown, ask=ask, missing=missing(held), layout=lay)
+            async with aclosing(pages(worker, ask, rows, undecided, self.sizes)) as found:
+                async for page in found:
+                    yield page
         finally:
             await worker.close()
 
@@ -112,7 +110,7 @@ class Local:
         worker = self._worker()
         try:
             held, lay = await worker.run(self._now)
-            counts = await unknown(worker.fetchall, ask, missing(held), lay)
+            counts = await worker.run(partial(unknown, ask=ask, missing=missing(held), layout=lay))
             return await sql_count.tally(worker.fetchall, ask, facets, lay, counts)
         finally:
             await worker.close()
@@ -124,22 +122,6 @@ class Local:
         """What is held, and since when. Raises ArchiveError."""
         held = self._known()
         return f"catalog of {held.as_of}, {sum(held.rows.values()):,} rows"
-
-
-def _splits(ask: Ask) -> tuple[int, ...]:
-    """Columns in which a group may hold several values in one text."""
-    if ask.level is Level.SERIES:
-        return ()
-    return tuple(i for i, k in enumerate(ask.fields) if keyword(k).vr not in KEEPS_BACKSLASH)
-
-
-def _valued(row: tuple[Value, ...], split: tuple[int, ...]) -> tuple[Value, ...]:
-    several = [i for i in split if isinstance(row[i], str) and "\\" in row[i]]  # type: ignore[operator]
-    if not several:
-        return row
-    return tuple(
-        tuple(v.split("\\")) if i in several and isinstance(v, str) else v for i, v in enumerate(row)
-    )
 
 
 def _translated(error: Exception) -> ArchiveError | None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from adapters.tables.levels import Layout
 from adapters.tables.sql import DUCKDB, Dialect, escaped
 from broker.meaning.values import folded
+from catalog import numbers
 from catalog.capability import Can, Kind
 from catalog.holdings import Held, table
 from catalog.keywords import Level, keyword
@@ -26,13 +27,21 @@ _BY_VR = {"UI": _EXACT, "AS": _EXACT, "IS": _EXACT, "DS": _EXACT, "DA": _DATE, "
 # the store keeps no empty text, and only columns whose values can all be read are asked there
 _KEPT = ("{} IS NULL", True)
 DIALECTS = {
-    "duckdb": Dialect(DUCKDB.number, DUCKDB.age, "contains(folded({}), ?)", "folded({})", folded, *_KEPT),
+    "duckdb": replace(
+        DUCKDB,
+        contains="contains(folded({}), ?)",
+        lower="folded({})",
+        prepared=folded,
+        empty=_KEPT[0],
+        readable=True,
+    ),
     "postgres": Dialect(
         "read_number({})",
         "coalesce({} ~ '^ *[0-9]{{3}}[DWMY] *$', false)",
         "folded({}) LIKE ? ESCAPE '!'",
         "folded({})",
         lambda text: f"%{escaped(folded(text))}%",
+        "string_agg(DISTINCT {0}, '\\' ORDER BY {0})",
         *_KEPT,
     ),
 }
@@ -44,7 +53,7 @@ def capabilities(held: Held | None) -> Can:
     if held is None:
         return Can(levels=frozenset(Level), lists_all=True, cite="nothing is held")
     columns = held.columns
-    computed = {k for counts in _counts(held).values() for k in counts}
+    computed = {k for counts in _counts(held, DUCKDB).values() for k in counts}
     return Can(
         levels=held.levels,
         matches={k: _BY_VR[keyword(k).vr] for k in columns if columns[k].regular and keyword(k).vr in _BY_VR},
@@ -69,19 +78,21 @@ def missing(held: Held) -> Mapping[str, int]:
 def layout(held: Held, dialect: str) -> Layout:
     """The table of an archive."""
     whole, levels = table(held.archive), set(held.rows)
-    studies = [f'"{k}"' for k in ("StudyInstanceUID", "StudyKey") if k in held.columns]
-    study = studies[0] if len(studies) == 1 else f"coalesce({', '.join(studies)})" if studies else "_key"
-    issued = [f"coalesce(\"{k}\", '')" for k in PATIENT[:2] if k in held.columns]
-    patient = (*issued, '"PatientID"')
+    told = numbers.groups(held.columns)
+    study, patient = told[numbers.STUDY], told.get(numbers.PATIENT, ('"PatientID"',))
+    order = _order(held, study)
+    if held.numbered:
+        study, patient, order = (numbers.STUDY,), (numbers.PATIENT,), numbers.STUDY
     return Layout(
         rows={
             Level.SERIES: whole if levels == {Level.SERIES} else _some(whole, "_level = 3"),
             Level.STUDY: whole if Level.PATIENT not in levels else _some(whole, "_level > 1"),
             Level.PATIENT: _with_patient(held, whole),
         },
-        groups={Level.STUDY: (study,), Level.PATIENT: patient},
-        counts=_counts(held),
-        order={Level.STUDY: _order(held, study), Level.PATIENT: ", ".join(patient)},
+        groups={Level.STUDY: study, Level.PATIENT: patient},
+        same={Level.STUDY: _study(held), Level.PATIENT: frozenset(PATIENT)},
+        counts=_counts(held, DIALECTS[dialect]),
+        order={Level.STUDY: order, Level.PATIENT: ", ".join(patient)},
         dialect=replace(DIALECTS[dialect], marked=held.marked),
     )
 
@@ -95,12 +106,18 @@ def _with_patient(held: Held, whole: str) -> str:
     return whole if column and column.filled else _some(whole, '"PatientID" IS NOT NULL')
 
 
-def _order(held: Held, study: str) -> str:
+def _order(held: Held, study: tuple[str, ...]) -> str:
     first = [f'min("{k}")' for k in ("Collection", "PatientID") if k in held.columns]
-    return ", ".join([*first, study])
+    return ", ".join([*first, *study])
 
 
-def _counts(held: Held) -> Mapping[Level, Mapping[str, str]]:
+def _study(held: Held) -> frozenset[str]:
+    """What all rows of a study say alike: what it is known by, where that is one thing."""
+    told = {"StudyInstanceUID", "StudyKey"} & held.columns.keys()
+    return frozenset(told if len(told) == 1 else ())
+
+
+def _counts(held: Held, dialect: Dialect) -> Mapping[Level, Mapping[str, str]]:
     """What is computed of a group, unless the archive itself says it."""
     series = "CAST(nullif(count(*) FILTER (WHERE _level = 3), 0) AS VARCHAR)"
     studies = ["StudyInstanceUID", "StudyKey"]
@@ -108,10 +125,10 @@ def _counts(held: Held) -> Mapping[Level, Mapping[str, str]]:
     patient = {"NumberOfPatientRelatedSeries": series}
     study = {"NumberOfStudyRelatedSeries": series}
     if known:
-        one = f"coalesce({', '.join(known)}, '')"
-        patient["NumberOfPatientRelatedStudies"] = f"CAST(count(DISTINCT nullif({one}, '')) AS VARCHAR)"
+        one = numbers.STUDY if held.numbered else f"nullif(coalesce({', '.join(known)}, ''), '')"
+        patient["NumberOfPatientRelatedStudies"] = f"CAST(count(DISTINCT {one}) AS VARCHAR)"
     if "Modality" in held.columns:
-        study["ModalitiesInStudy"] = 'string_agg(DISTINCT "Modality", \'\\\' ORDER BY "Modality")'
+        study["ModalitiesInStudy"] = dialect.every('"Modality"')
     images = held.columns.get("NumberOfSeriesRelatedInstances")
     if images and images.filled:
         total = 'CAST(CAST(sum(CAST("NumberOfSeriesRelatedInstances" AS NUMERIC)) AS BIGINT) AS VARCHAR)'

@@ -7,17 +7,14 @@ such an attribute then has the values of those series.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from adapters.tables import sql
 from broker.adapter import Ask
 from broker.query import Condition
 from catalog.capability import Kind
 from catalog.keywords import Level
-
-# every value of a group: one where they agree, else all of them with backslashes between
-EVERY = "CASE WHEN min({0}) = max({0}) THEN min({0}) ELSE string_agg(DISTINCT {0}, '\\' ORDER BY {0}) END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +23,7 @@ class Layout:
 
     rows    level -> the rows that tell of entities of this level: a table, or a query in parentheses
     groups  level -> SQL expressions, never NULL, that are equal for the rows of one entity
+    same    level -> keywords of which all rows of an entity have the same value
     counts  level -> keyword -> SQL over a group, for what is computed
     order   level -> SQL of a steady order of groups
     """
@@ -35,6 +33,7 @@ class Layout:
     counts: Mapping[Level, Mapping[str, str]]
     order: Mapping[Level, str]
     dialect: sql.Dialect = sql.DUCKDB
+    same: Mapping[Level, frozenset[str]] = field(default_factory=dict)
 
     def group(self, level: Level) -> str:
         """What makes an entity, as a list."""
@@ -70,13 +69,24 @@ def hits(ask: Ask, layout: Layout) -> sql.Clause:
 
 def among(ask: Ask, unknown: bool, layout: Layout) -> sql.Clause:
     """The groups that satisfy the conditions: each coarse one in some row, all finer ones in one row."""
-    group, rows = layout.group(ask.level), layout.rows[ask.level]
-    parts = [_coarse(c, ask.level, unknown, layout) for c in ask.conditions if c.key.level <= ask.level]
-    own = finer(ask)
+    coarse, own = [c for c in ask.conditions if c.key.level <= ask.level], finer(ask)
+    plain = [] if unknown else [c for c in coarse if all(m.kind is not Kind.EMPTY for m in c.matches)]
+    chain = [sql.clause(c, layout.dialect) for c in plain]
     if own:
-        text, values = sql.where(own, unknown, layout.dialect)
-        parts.append((f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})", values))
+        chain.append(sql.where(own, unknown, layout.dialect))
+    parts = [_coarse(c, ask.level, unknown, layout) for c in coarse if c not in plain]
+    if chain:
+        parts.append(_nested(chain, layout.group(ask.level), layout.rows[ask.level]))
     return " AND ".join(text for text, _ in parts) or "true", [v for _, values in parts for v in values]
+
+
+def _nested(chain: Sequence[sql.Clause], group: str, rows: str) -> sql.Clause:
+    """Groups with a row for each of these; each is only looked for among the groups of the next."""
+    found, values = "", list[str]()
+    for text, more in reversed(chain):
+        within = f"({text}) AND {found}" if found else text
+        found, values = f"({group}) IN (SELECT {group} FROM {rows} WHERE {within})", more + values
+    return found, values
 
 
 def _coarse(c: Condition, level: Level, unknown: bool, layout: Layout) -> sql.Clause:
@@ -108,8 +118,10 @@ def _column(name: str, level: Level, hits: bool, layout: Layout) -> str:
         return f'{layout.counts[level][name]} AS "{name}"'
     if f'"{name}"' in layout.groups[level]:
         return f'"{name}"'
+    if name in layout.same.get(level, ()):
+        return f'min("{name}") AS "{name}"'
     value = f'CASE WHEN hit THEN "{name}" END' if hits else f'"{name}"'
-    return f'{EVERY.format(value)} AS "{name}"'
+    return f'{layout.dialect.every(value)} AS "{name}"'
 
 
 def _listed(names: tuple[str, ...]) -> str:

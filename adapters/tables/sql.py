@@ -28,6 +28,7 @@ class Dialect:
     contains  whether it holds a parameter, in any case
     lower     in lower case, for names
     prepared  what is done with the text that `contains` looks for
+    several   all the different values of a group, in order, with backslashes between; NULL where none is
     empty     whether it has no value
     readable  every value that there is can be read as its VR says, so that only what is empty is unknown
     marked    a column `_no_KEYWORD` says of each row whether no value can judge a condition on the keyword
@@ -38,9 +39,15 @@ class Dialect:
     contains: str
     lower: str
     prepared: Callable[[str], str]
+    several: str
     empty: str = "coalesce({}, '') = ''"
     readable: bool = False
     marked: bool = False
+
+    def every(self, column: str) -> str:
+        """SQL of the value that a group has, or of all of them."""
+        several = self.several.format(column)
+        return f"CASE WHEN min({column}) = max({column}) THEN min({column}) ELSE {several} END"
 
 
 DUCKDB = Dialect(
@@ -49,6 +56,8 @@ DUCKDB = Dialect(
     contains="contains(lower({}), lower(?))",
     lower="lower({})",
     prepared=str,
+    # string_agg(DISTINCT ...) makes DuckDB keep a table for each column: half as fast
+    several="nullif(array_to_string(list_sort(list_distinct(list({}))), '\\'), '')",
 )
 
 

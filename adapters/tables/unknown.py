@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from adapters.tables import sql
-from adapters.tables.count import Fetch
 from adapters.tables.levels import Layout, finer
+from adapters.tables.worker import Connection, everything
 from broker.adapter import Ask
 from broker.query import Condition
 from catalog.capability import Kind
 from catalog.keywords import Level
 
 
-async def unknown(fetch: Fetch, ask: Ask, missing: Mapping[str, int], layout: Layout) -> dict[str, int]:
+def unknown(db: Connection, ask: Ask, missing: Mapping[str, int], layout: Layout) -> dict[str, int]:
     """How many entities are left out because a condition is unknown of them, by its keyword.
 
     `missing` says of how many rows a condition on a keyword is unknown, where that is known; where it is 0,
@@ -30,7 +30,8 @@ async def unknown(fetch: Fetch, ask: Ask, missing: Mapping[str, int], layout: La
         return told
     if ask.level is Level.SERIES and len(ask.conditions) == 1 and doubtful[0].keyword in missing:
         return {doubtful[0].keyword: missing[doubtful[0].keyword]}
-    (counts,) = await fetch(*(_series if ask.level is Level.SERIES else _groups)(ask, doubtful, layout))
+    counting = _series if ask.level is Level.SERIES else _groups
+    (counts,) = everything(db, *counting(ask, doubtful, layout))
     return told | {c.keyword: n for c, n in zip(doubtful, counts, strict=True)}
 
 
@@ -67,27 +68,27 @@ def _groups(ask: Ask, doubtful: Sequence[Condition], layout: Layout) -> sql.Clau
     """
     group, rows, own = layout.group(ask.level), layout.rows[ask.level], finer(ask)
     coarse = [c for c in ask.conditions if c not in own]
-    may, may_values = _possible(own, doubtful, layout.dialect)
+    hit, hit_values = _possible(own, doubtful, layout.dialect)
     must, must_values = sql.where(own, False, layout.dialect)
     told = [_satisfied(c, layout.dialect) for c in coarse]
     lacking = " OR ".join(sql.unknown(c.key, layout.dialect) for c in doubtful)
     sure = [sql.where([c], False, layout.dialect) for c in coarse if c not in doubtful and not _empty_too(c)]
-    among = [(f"({may}) AND ({lacking})", may_values), *sure]
+    among = [(f"({hit}) AND ({lacking})", hit_values), *sure]
     columns = [
         *(f"{text} AS s{i}" for i, (text, _) in enumerate(told)),
         *(f"bool_and({sql.unknown(c.key, layout.dialect)}) AS e{i}" for i, c in enumerate(coarse)),
-        f"bool_or({must}) AS must, bool_or(hit) AS may",
+        "bool_or(_must) AS must, bool_or(_hit) AS may",
         *(_left_open(c, i, coarse, layout.dialect) for i, c in enumerate(doubtful)),
     ]
     within = " AND ".join(f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})" for text, _ in among)
     each = (
-        f"SELECT {', '.join(columns)} FROM (SELECT *, ({may}) AS hit FROM {rows}) AS h "
-        f"WHERE {within} GROUP BY {group}"
+        f"SELECT {', '.join(columns)} FROM (SELECT *, ({hit}) AS _hit, ({must}) AS _must FROM {rows} "
+        f"WHERE {within}) AS h GROUP BY {group}"
     )
     possible = " AND ".join(["may", *(f"(s{i} OR e{i})" for i in range(len(coarse)))])
     certain = " AND ".join(["coalesce(must, false)", *(f"s{i}" for i in range(len(coarse)))])
     counts = ", ".join(f"count(*) FILTER (WHERE u{i})" for i in range(len(doubtful)))
-    values = [*_values(told), *must_values, *may_values, *_values(among)]
+    values = [*_values(told), *hit_values, *must_values, *_values(among)]
     return f"SELECT {counts} FROM ({each}) AS d WHERE {possible} AND NOT ({certain})", values
 
 
@@ -102,7 +103,7 @@ def _satisfied(c: Condition, dialect: sql.Dialect) -> sql.Clause:
 
 def _left_open(c: Condition, i: int, coarse: Sequence[Condition], dialect: sql.Dialect) -> str:
     """Whether a condition is unknown of a group: of all its rows or, finer, of those that might satisfy."""
-    which = "" if c in coarse else " FILTER (WHERE hit)"
+    which = "" if c in coarse else " FILTER (WHERE _hit)"
     return f"bool_and({sql.unknown(c.key, dialect)}){which} AS u{i}"
 
 

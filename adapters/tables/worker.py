@@ -56,22 +56,20 @@ class Worker(Generic[C]):
         self._job: Future[Any] | None = None
         self._stop = threading.Event()
 
-    async def execute(self, text: str, values: Sequence[str]) -> None:
-        """Begin a statement. Raises ArchiveError."""
-        await self.run(lambda db: db.execute(text, values))
-
-    async def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
-        """The next rows. Raises ArchiveError."""
-        return await self.run(lambda db: db.fetchmany(size))
-
     async def fetchall(self, text: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
         """Every row of a statement that gives few. Raises ArchiveError."""
-        return await self.run(lambda db: _all(db, text, values))
+        return await self.run(lambda db: everything(db, text, values))
 
     async def run(self, job: Callable[[C], T]) -> T:
         """Anything done with the connection, in its thread. Raises ArchiveError."""
+        return await self.soon(job)
+
+    def soon(self, job: Callable[[C], T]) -> asyncio.Future[T]:
+        """The same, begun whether or not anybody waits for it yet."""
         doing = self._job = self._pool.submit(self._do, job)
-        return await asyncio.wrap_future(doing)
+        told = asyncio.wrap_future(doing)
+        told.add_done_callback(_looked_at)
+        return told
 
     def _do(self, job: Callable[[C], T]) -> T:
         try:
@@ -117,7 +115,14 @@ class Worker(Generic[C]):
             db.close()
 
 
-def _all(db: Connection, text: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+def _looked_at(told: asyncio.Future[Any]) -> None:
+    """What nobody waited for any more failed because of that, and is no news."""
+    if not told.cancelled():
+        told.exception()
+
+
+def everything(db: Connection, text: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Every row of a statement that gives few."""
     db.execute(text, values)
     found: list[tuple[Any, ...]] = []
     while rows := db.fetchmany(1000):
