@@ -40,7 +40,7 @@ def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source,
     try:
         found, left = places.listed(wanted.place)
         _unpacked(found)
-        chosen = kind(wanted.kind) if wanted.kind else recognized(found)
+        chosen = kind(wanted.kind) if wanted.kind else recognized(found, options.delimiter)
         archive = named(wanted.archive or chosen.archive or _unnamed(chosen))
         where = places.shown(str(wanted.place.resolve()))
         before = places.shown(str(Path(wanted.moved_from).resolve())) if wanted.moved_from else ""
@@ -48,7 +48,7 @@ def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source,
         rows: Found = itertools.chain(left, _rows(chosen, found, options))
         if wanted.collection:
             rows = _collected(rows, wanted.collection)
-        with _hinted(found, chosen):
+        with _hinted(found, chosen, options):
             return source, store.take(source, rows, wanted.replace, wanted.dry)
     except OSError as error:
         raise BadFile(f"{error.filename or wanted.place}: it cannot be read: {error.strerror}") from error
@@ -62,20 +62,20 @@ def _unpacked(found: list[File]) -> None:
 
 
 @contextlib.contextmanager
-def _hinted(found: list[File], chosen: Kind) -> Iterator[None]:
+def _hinted(found: list[File], chosen: Kind, options: Options) -> Iterator[None]:
     """An error of a file that looks like another kind says which."""
     try:
         yield
     except BadFile as error:
-        other = _looks(found)
+        other = _looks(found, options)
         if other in (None, chosen):
             raise
         raise BadFile(f"{error}; by its content it is {other.about}: --as {other.name}") from error
 
 
-def _looks(found: list[File]) -> Kind | None:
+def _looks(found: list[File], options: Options) -> Kind | None:
     try:
-        return recognized(found)
+        return recognized(found, options.delimiter)
     except BadFile:
         return None
 

@@ -150,6 +150,20 @@ def keyword(text: str) -> Keyword:
     return known if known is not None else _look_up(text)
 
 
+@functools.cache
+def _every() -> dict[str, str]:
+    """All keywords of single attributes that can be searched, by their lower case."""
+    from pydicom._dicom_dict import DicomDictionary
+
+    told = {entry[4].lower(): entry[4] for entry in DicomDictionary.values() if entry[4] and entry[0] != "SQ"}
+    return told | _BY_LOWER
+
+
+def in_any_case(text: str) -> str:
+    """The keyword that is written so in upper or lower case; "" if there is none."""
+    return _BY_LOWER.get(text.lower()) or _every().get(text.lower(), "")
+
+
 @functools.lru_cache(maxsize=1024)
 def _look_up(text: str) -> Keyword:
     if "." in text:

@@ -2,6 +2,7 @@
 
 CatalogError
 ├── BadFile       what is to be imported cannot be read, or is not what it seems; nothing was changed
+│   └── Unrecognized  what it is, or what its columns are, cannot be told from its content
 └── StoreFault    the store of holdings cannot be used; `reason` is a short stable word
     ├── Busy      another import is under way
     ├── Corrupt   the file is damaged, or none of ours
@@ -17,6 +18,10 @@ class CatalogError(Exception):
 
 class BadFile(CatalogError):
     """A file cannot be imported; the text names file and line, and what to do."""
+
+
+class Unrecognized(BadFile):
+    """What a file is, or what its columns are, cannot be told from its content."""
 
 
 class StoreFault(CatalogError):

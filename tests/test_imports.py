@@ -74,7 +74,8 @@ def test_columns_that_nobody_knows_get_a_proposal(catalog: Catalog) -> None:
     table = catalog.write("t.csv", TABLE)
     code, out, err = catalog.take(table, "--archive", "nhanes")
     assert code == 2
-    assert "--as" in err
+    assert "a proposal is printed" in err
+    assert f"broker catalog import {table} --archive nhanes --mapping mapping.toml" in out
     mapping = catalog.write("proposed.toml", out)
     assert '"Age (months)" = "PatientAge in months"' in out
     assert '# "Notes" = "KEYWORD"' in out
@@ -113,7 +114,7 @@ DAMAGED: dict[str, tuple[str | bytes, str]] = {
     "cut in half": (MANY[: len(MANY) // 2 + 4], "cut off"),
     "wrong encoding": (MANY.replace('chest 7"', 'Schädel"').encode("latin-1"), "not utf-8"),
     "UTF-16": (MANY.encode("utf-16"), "UTF-16"),
-    "wrong delimiter": (MANY.replace(",", ";"), "known by its content"),
+    "wrong delimiter": (MANY.replace(",", ";"), "divided by ';': say --delimiter ';'"),
     "header twice": (MANY + MANY, "repeats the header"),
     "column twice": (MANY.replace("StudyDescription", "Modality", 1), "stands twice"),
     "empty": ("", "known by its content"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from broker.errors import BadConfig, BadInput, BadQuery
 from broker.safe import cell, line
 from catalog.holdings import Imported, Outcome, Source, Store
 from catalog.imports.rows import Columns, Options, Rejected
-from catalog.problems import BadFile, StoreFault
+from catalog.problems import BadFile, StoreFault, Unrecognized
 
 SHOWN = 20  # rejected rows on the terminal
 
@@ -42,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace, place: Path, known: Federation, store: Store) -> int:
     from catalog.importing import Wanted, import_into
-    from catalog.imports.kinds import Unrecognized
 
     _free(args.archive, known)
     columns = _mapping(args)
@@ -53,8 +53,9 @@ def _import(args: argparse.Namespace, place: Path, known: Federation, store: Sto
         options = Options(args.encoding, args.delimiter, args.unended, columns, progress.watch)
         try:
             source, outcome = import_into(store, wanted, options)
-        except Unrecognized:
-            _propose(place, options)
+        except Unrecognized as error:
+            if _propose(place, options, args):
+                raise BadFile(f"{place}: what its columns are must be said: a proposal is printed") from error
             raise
     _told(source, outcome, args)
     return INCOMPLETE if outcome.refused else OK
@@ -76,21 +77,33 @@ def _mapping(args: argparse.Namespace) -> Columns | None:
     return mapping(Path(args.mapping))
 
 
-def _propose(place: Path, options: Options) -> None:
-    """For a table with columns that nobody knows: a mapping to begin with, on standard output."""
+def _propose(place: Path, options: Options, args: argparse.Namespace) -> bool:
+    """For a table with columns that nobody knows: a mapping to begin with, on standard output.
+
+    Raises BadFile where it is a table whose header cannot be read.
+    """
     from catalog.imports import csv_mapped, text
     from catalog.imports.files import listed
 
-    try:
-        (file,), _ = listed(place)
-        if not text.first_line(text.head(file)):
-            return
-        names = text.table(file, options, csv_mapped.delimiter(file)).names
-    except (BadFile, ValueError):
-        return
-    if len(names) > 1:
-        print(f"# {line(place.name)}: a proposal; correct it, save it, and give it as --mapping FILE")
-        print(csv_mapped.proposed(names))
+    found, _ = listed(place)
+    if len(found) != 1 or not text.first_line(text.head(found[0])):
+        return False
+    names = text.table(found[0], options, csv_mapped.delimiter(found[0])).names
+    if len(names) < 2:
+        return False
+    print("# a proposal: correct it, save it as mapping.toml, and say")
+    print(f"# {line(shlex.join(_again(place, args)))}")
+    print(csv_mapped.proposed(names))
+    return True
+
+
+def _again(place: Path, args: argparse.Namespace) -> list[str]:
+    """The command with a mapping."""
+    words = ["broker", "catalog", "import", str(place), "--archive", args.archive or "NAME"]
+    words += ["--mapping", "mapping.toml"]
+    if args.delimiter:
+        words += ["--delimiter", args.delimiter]
+    return words if args.encoding == "utf-8-sig" else [*words, "--encoding", args.encoding]
 
 
 def _told(source: Source, outcome: Outcome, args: argparse.Namespace) -> None:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from catalog.imports import text, words
 from catalog.imports.rows import Columns, File, Found, Options, Rejected, Row
-from catalog.keywords import USUAL, Level, UnknownKeyword, keyword
-from catalog.problems import BadFile
+from catalog.keywords import USUAL, Level, UnknownKeyword, in_any_case, keyword
+from catalog.problems import BadFile, Unrecognized
 
 VERSION = 1
 _IN = re.compile(r"(\S+)(?: in (months|years))?")
@@ -36,9 +36,10 @@ ALIASES = {
     "PatientSex": "sex gender",
     "PatientAge": "age ageyears ageatscan ageatfirstscanyears",
     "PatientWeight": "weight weightkg",
-    "StudyDate": "date studydate scandate acqdate acquisitiondate visitdate examdate",
+    "StudyDate": "date studydate scandate acqdate acquisitiondate visitdate examdate interviewdate",
     "SeriesDate": "seriesdate",
-    "StudyKey": "session sessionid visit visitid study studyid exam examid timepoint",
+    "StudyKey": "session sessionid exam examid",
+    "ClinicalTrialTimePointID": "visit visitid visitcode viscode timepoint",
     "SeriesKey": "image imageid imagedataid scan scanid series seriesid file filename imagefile",
     "SeriesDescription": "description seriesdescription scantype sequence protocol imagedescription",
     "StudyDescription": "studydescription visitname studyname",
@@ -68,15 +69,42 @@ def read(files: list[File], options: Options) -> Found:
         table = text.table(file, options, delimiter(file))
         mapping = options.mapping or _own(table.names)
         if mapping is None:
-            raise BadFile(f"{text.label(file)}: its columns are not DICOM keywords; give --mapping FILE")
+            raise Unrecognized(f"{text.label(file)}: its columns are not DICOM keywords; give --mapping FILE")
         targets = _targets(mapping, table.names, file)
+        constants = _constants(mapping)
+        whose: dict[str, tuple[str, int]] = {}
         for item in table.lines:
             if isinstance(item, Rejected):
                 yield item
                 continue
             line, cells = item
-            values = {name: turned(cells[at]) for at, name, turned in targets}
-            yield Row(mapping.level, {**mapping.constants, **values}, line, file.name)
+            values = {**constants, **{name: turned(cells[at]) for at, name, turned in targets}}
+            _one_patient(values, whose, line, file)
+            yield Row(mapping.level, values, line, file.name)
+
+
+def _constants(mapping: Columns) -> dict[str, str | None]:
+    """What is true of every row, read as cells are."""
+    return {name: _reader(name, "")(value) for name, value in mapping.constants.items()}
+
+
+def _one_patient(
+    values: dict[str, str | None], whose: dict[str, tuple[str, int]], line: int, file: File
+) -> None:
+    """Raises BadFile where a study has two patients: its column tells of a visit, or of a project."""
+    study, patient = values.get("StudyKey"), values.get("PatientID")
+    if study is None or patient is None:
+        visit = values.get("ClinicalTrialTimePointID")
+        if patient and visit and not values.get("StudyInstanceUID"):
+            values["StudyKey"] = f"derived: {patient} | {visit} | {values.get('StudyDate') or ''}"
+        return
+    first, where = whose.setdefault(study, (patient, line))
+    if first != patient:
+        raise BadFile(
+            f"{text.label(file)}: the StudyKey {study!r} is of patient {first!r} in line {where} and of "
+            f"{patient!r} in line {line}: map this column to ClinicalTrialTimePointID if it is a visit, "
+            "to Collection if it is a project"
+        )
 
 
 def delimiter(file: File) -> str:
@@ -96,32 +124,31 @@ def _own(names: Iterable[str]) -> Columns | None:
 
 def _exact(name: str) -> str:
     """The keyword that a column is called by, in any case, or ""."""
-    folded = {k.lower(): k for k in USUAL}
-    return folded.get(name.strip().lower(), "")
+    return in_any_case(name.strip())
 
 
 def _targets(
     mapping: Columns, names: list[str], file: File
 ) -> list[tuple[int, str, Callable[[str], str | None]]]:
     places = {name.lower(): at for at, name in enumerate(names)}
-    missing = [name for name in mapping.columns if name.lower() not in places]
+    missing = [name for name in mapping.columns if name.strip().lower() not in places]
     if missing:
         raise BadFile(f"{text.label(file)}: it has no column {missing[0]!r}; it has {', '.join(names[:20])}")
     found = []
     for name, target in mapping.columns.items():
         key, unit = _target(target)
-        found.append((places[name.lower()], key, _reader(key, unit)))
+        found.append((places[name.strip().lower()], key, _reader(key, unit)))
     return found
 
 
 def _target(target: str) -> tuple[str, str]:
     found = _IN.fullmatch(target)
     if found is None:
-        raise BadFile(f"mapping: {target!r}: write a DICOM keyword, or `PatientAge in months`")
+        raise BadFile(f"{target!r}: write a DICOM keyword, or `PatientAge in months`")
     try:
         return keyword(found[1]).name, found[2] or ""
     except UnknownKeyword as error:
-        raise BadFile(f"mapping: {error}") from error
+        raise BadFile(str(error)) from error
 
 
 def _reader(name: str, unit: str) -> Callable[[str], str | None]:
@@ -162,17 +189,31 @@ def mapping(place: Path) -> Columns:
         )
     if not isinstance(columns, dict) or not columns or not isinstance(constants, dict):
         raise BadFile(f"{place}: [columns] must name columns and their keywords")
-    for target in [*columns.values(), *constants]:
-        _target(str(target))
+    _meant([*map(str, columns.values()), *constants], place)
     return Columns(
         {str(k): str(v) for k, v in columns.items()}, {k: str(v) for k, v in constants.items()}, Level[level]
     )
 
 
+def _meant(targets: list[str], place: Path) -> None:
+    """Raises BadFile for what is no keyword, and for two things that are said to be one."""
+    seen: set[str] = set()
+    for target in targets:
+        if target == "KEYWORD":
+            raise BadFile(f"{place}: write a DICOM keyword in the place of KEYWORD, or remove the line")
+        try:
+            name, _ = _target(target)
+        except BadFile as error:
+            raise BadFile(f"{place}: {error}") from error
+        if name in seen:
+            raise BadFile(f"{place}: {name} stands in it twice: a row has one value of it")
+        seen.add(name)
+
+
 def proposed(names: Iterable[str]) -> str:
     """A mapping to begin with: what is surely known, what is like something, and what is not known."""
     known, open_, taken = [], [], set()
-    for name in names:
+    for name in filter(None, names):
         guess = guessed(name)
         line = f"{_quoted(name)} = {_quoted(guess)}"
         if guess and guess.split(" ")[0] not in taken:
@@ -186,8 +227,9 @@ def proposed(names: Iterable[str]) -> str:
 def guessed(name: str) -> str:
     """The keyword that a column is most likely, or ""."""
     bare = re.sub(r"[^a-z0-9]", "", name.lower())
-    months = "month" in bare and "age" in bare
-    exact = _exact(re.sub(r"[\s_-]", "", name)) or _BY_ALIAS.get(bare, "")
+    months = ("month" in bare and "age" in bare) or bare == "interviewage"  # of NDA
+    exact = _exact(bare)
+    exact = exact if exact in USUAL else _BY_ALIAS.get(bare, exact)
     if months:
         return "PatientAge in months"
     if exact:

@@ -19,7 +19,7 @@ from catalog.imports import (
     xcede,
 )
 from catalog.imports.rows import File, Kind
-from catalog.problems import BadFile
+from catalog.problems import BadFile, Unrecognized
 
 LOOKED_AT = 200  # files of a folder that are looked into
 
@@ -46,21 +46,20 @@ def kind(name: str) -> Kind:
     return KINDS[name]
 
 
-def recognized(files: list[File]) -> Kind:
-    """The kind of a file, or the one kind of a folder. Raises BadFile where none, or several, fit."""
+def recognized(files: list[File], delimiter: str = "") -> Kind:
+    """The kind of a file, or the one kind of a folder. Raises BadFile where none, or several, fit.
+
+    `delimiter` divides the columns of tables, if the user says what does.
+    """
     if len(files) > 1 and any(file.name in bids.MARKS for file in files):
         return KINDS["bids"]
     found: Counter[str] = Counter()
     for file in _looked_at(files):
-        name = _of(file)
+        name = _of(file, delimiter)
         if name:
             found[name] += 1
     if not found:
-        other = text.divided_by(text.first_line(text.head(files[0]))) if len(files) == 1 else ""
-        how = f", and its columns are divided by {other!r}: --delimiter {other!r}" if other else ""
-        raise Unrecognized(
-            f"{_what(files)}: nothing that is known by its content; say --as {'|'.join(KINDS)}{how}"
-        )
+        raise Unrecognized(f"{_what(files)}: {_how(files, delimiter)}")
     if "dicom" in found:
         found.pop("dicomdir", None)
     if len(found) > 1:
@@ -69,18 +68,23 @@ def recognized(files: list[File]) -> Kind:
     return KINDS[next(iter(found))]
 
 
-class Unrecognized(BadFile):
-    """What a file is cannot be told from its content."""
+def _how(files: list[File], delimiter: str) -> str:
+    other = text.divided_by(text.first_line(text.head(files[0]))) if len(files) == 1 else ""
+    if other and not delimiter:
+        return f"nothing that is known by its content, but {text.divided(other)}"
+    return f"nothing that is known by its content; say --as {'|'.join(KINDS)}"
 
 
 def _what(files: list[File]) -> str:
     return files[0].path if len(files) == 1 else f"{len(files):,} files"
 
 
-def _of(file: File) -> str:
+def _of(file: File, delimiter: str) -> str:
     beginning = text.head(file)
     if text.is_utf16(beginning):
         raise BadFile(f"{file.path}: {text.UTF16}")
+    if delimiter:
+        beginning = text.with_commas(beginning, delimiter)
     return next((k.name for k in KINDS.values() if k.fits(beginning)), "")
 
 

@@ -48,7 +48,8 @@ def read(files: list[File], options: Options) -> Found:
     """A row for each image."""
     for file in files:
         beginning = text.head(file)
-        submitted = text.header_of(beginning)[:1] == ["image"]
+        given = text.divider(options.delimiter)
+        submitted = text.header_of(beginning, given or ",")[:1] == ["image"]
         mark = "\t" if beginning.split(b"\n", 1)[0].count(b"\t") else ","
         table = text.table(file, options, mark, skip=int(submitted))
         columns = Columns(table.names, NAMES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -11,6 +12,7 @@ from typing import BinaryIO
 from catalog.imports.rows import File, Options, Rejected
 from catalog.problems import BadFile
 
+TAB = "\t"
 LONGEST = 1 << 20  # bytes of one line
 WIDEST = 2000  # columns
 UNENDED = "its last line has no end: is it cut off? If it is whole, say --unended"
@@ -42,7 +44,7 @@ def _decoded(raw: bytes, number: int, file: File, encoding: str) -> str:
             f"(byte 0x{raw[error.start]:02x}); say what it is, as in --encoding latin-1"
         ) from error
     except LookupError as error:
-        raise BadFile(f"unknown encoding {encoding!r}") from error
+        raise BadFile(f"unknown encoding {encoding!r}: write utf-8, latin-1, cp1252 ...") from error
     if number == 1 and "\0" in text:  # further down it is padding, or somebody's mistake in a value
         raise BadFile(f"{label(file)}: its first line holds NUL bytes; this is no text file")
     return text
@@ -66,10 +68,23 @@ def table(file: File, options: Options, delimiter: str = ",", skip: int = 0) -> 
     for _ in range(skip):
         next(text, "")
     cut = _Cut(text)
-    reader = csv.reader(cut, delimiter=options.delimiter or delimiter, strict=True)
+    reader = csv.reader(cut, delimiter=divider(options.delimiter) or delimiter, strict=True)
     header = _first(reader, cut, file)
     _usable(header, file)
     return Table(header, _rows(reader, header, file, skip, cut, options.unended))
+
+
+def divider(said: str) -> str:
+    """What divides columns, as the user says it: a character, or `tab`. Raises BadFile."""
+    mark = {"tab": "\t", "\\t": "\t", "TAB": "\t"}.get(said, said)
+    if len(mark) > 1 or mark in ('"', "\n", "\r"):
+        raise BadFile(f"--delimiter {said!r}: write one character, or tab")
+    return mark
+
+
+def divided(mark: str) -> str:
+    """What the user can say of a delimiter."""
+    return f"its columns are divided by {mark!r}: say --delimiter {'tab' if mark == TAB else repr(mark)}"
 
 
 class _Cut:
@@ -94,15 +109,22 @@ def _first(reader: Iterator[list[str]], cut: _Cut, file: File) -> list[str]:
         found = next((row for row in reader if any(cell.strip() for cell in row)), None)
         why = "" if found is None or len(found) > 1 else "it has one column"
     except csv.Error as error:
-        found, why = [], str(error)
+        found, why = [], _why(error)
     other = divided_by(cut.line) if why else ""
     if other:
-        raise BadFile(f"{label(file)}: its columns are divided by {other!r}; say --delimiter {other!r}")
+        raise BadFile(f"{label(file)}: {divided(other)}")
     if found == []:
         raise BadFile(f"{label(file)}: its header cannot be read: {why}")
     if found is None:
         raise BadFile(f"{label(file)}: it is empty")
+    if found[0].lower().startswith("sep="):
+        raise BadFile(f"{label(file)}: its first line is for spreadsheets only ({found[0]}): remove it")
     return [cell.strip() for cell in found]
+
+
+def _why(error: csv.Error) -> str:
+    said = str(error)
+    return "a line end that is a CR alone: save it with usual line ends" if "new-line" in said else said
 
 
 def _usable(header: list[str], file: File) -> None:
@@ -124,18 +146,21 @@ def _rows(
 ) -> Iterator[tuple[int, list[str]] | Rejected]:
     width = len(header)
     while True:
+        begin = _line(reader) + skip + 1
         try:
             row = next(reader, None)
         except csv.Error as error:
             number = _line(reader) + skip
-            raise BadFile(f"{label(file)}: damaged at line {number} ({error}); is it cut off?") from error
+            raise BadFile(
+                f"{label(file)}: damaged at line {number} ({_why(error)}); is it cut off?"
+            ) from error
         if row is None:
             if not (cut.ended or unended):
                 raise BadFile(f"{label(file)}: {UNENDED}")
             return
-        number = _line(reader) + skip
         if not any(row):
             continue
+        number, row = begin, _bare(row, width)
         if [cell.strip() for cell in row] == header:
             raise BadFile(f"{label(file)}: line {number} repeats the header: two tables in one file?")
         if len(row) == width:
@@ -144,6 +169,11 @@ def _rows(
             raise BadFile(f"{label(file)}: it ends in the middle of line {number}: is it cut off?")
         else:
             yield Rejected(number, f"{len(row)} cells where the header has {width}", file.name)
+
+
+def _bare(row: list[str], width: int) -> list[str]:
+    """A line without the empty cells behind the last column, which some programs write."""
+    return row if any(row[width:]) else row[:width]
 
 
 def _line(reader: Iterator[list[str]]) -> int:
@@ -169,6 +199,16 @@ def head(file: File, size: int = 65_536) -> bytes:
         return stream.read(size)
 
 
+def with_commas(beginning: bytes, delimiter: str) -> bytes:
+    """A table's beginning, its first two lines divided by commas; as it is where it is no such table."""
+    names = [header_of(beginning, divider(delimiter), line) for line in (0, 1)]
+    if len(names[0]) < 2:
+        return beginning
+    made = io.StringIO()
+    csv.writer(made).writerows(names)
+    return made.getvalue().encode()
+
+
 def first_line(beginning: bytes) -> str:
     """The first line of a table's beginning; "" of what is no text."""
     line = beginning.split(b"\n", 1)[0]
@@ -177,7 +217,7 @@ def first_line(beginning: bytes) -> str:
 
 def header_of(beginning: bytes, delimiter: str = ",", line: int = 0) -> list[str]:
     """The names in one line of a table's beginning, in lower case; [] if they cannot be read."""
-    text = beginning.decode("utf-8-sig", "replace").splitlines()
+    text = beginning.decode("utf-8-sig", "replace").lstrip("\r\n").splitlines()
     if len(text) <= line:
         return []
     try:
