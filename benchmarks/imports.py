@@ -53,7 +53,7 @@ MAPPING = 'level = "series"\n[columns]\n' + "".join(
         "Subject": "PatientID",
         "Sex": "PatientSex",
         "Age": "PatientAge",
-        "Visit": "StudyKey",
+        "Visit": "ClinicalTrialTimePointID",
         "Modality": "Modality",
         "Description": "SeriesDescription",
         "Acq Date": "StudyDate",
