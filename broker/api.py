@@ -21,7 +21,6 @@ from broker.answering.pages import Order, Window
 from broker.errors import BadConfig, BadQuery
 from broker.follow import Following
 from broker.joining.locations import by_rule
-from broker.language.hints import near
 from broker.plan import Wish
 from broker.planning.explanation import Explanation, explained
 from broker.planning.names import groups
@@ -32,6 +31,7 @@ from broker.registry import adapter_for
 from broker.run import Asking, Event
 from catalog.archives import Archive
 from catalog.keywords import USUAL, UnknownKeyword, keyword
+from catalog.nearest import near
 
 T = TypeVar("T")
 

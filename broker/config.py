@@ -121,7 +121,7 @@ def chosen(archives: Mapping[str, Archive], names: tuple[str, ...] = ()) -> list
 
 
 def _unknown(name: str, archives: Mapping[str, Archive]) -> str:
-    from broker.language.hints import near
+    from catalog.nearest import near
 
     text = f"unknown archive {name!r}; known are {', '.join(archives)}{near(name, archives)}"
     return f"{text} (broker archives add NAME --url {name} gives it a name)" if "://" in name else text

@@ -18,10 +18,11 @@ import re
 from collections.abc import Iterable
 
 from broker.errors import BadQuery
-from broker.language import hints, reading
+from broker.language import reading
 from broker.language.terms import Condition, Match
 from broker.meaning import values
 from catalog.keywords import Level, UnknownKeyword, keyword
+from catalog.nearest import near
 
 __all__ = ["Condition", "Match", "Query", "Scalar", "condition", "read_level"]
 
@@ -75,7 +76,7 @@ def read_level(text: str | Level) -> Level:
         return Level[word]
     if word.removesuffix("S") in ("INSTANCE", "IMAGE"):
         raise BadQuery(f"level {text!r} is not searched yet: ask for patients, studies or series")
-    raise BadQuery(f"unknown level {text!r}: write patients, studies or series{hints.near(text, _LEVELS)}")
+    raise BadQuery(f"unknown level {text!r}: write patients, studies or series{near(text, _LEVELS)}")
 
 
 def condition(text: str) -> Condition:

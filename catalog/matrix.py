@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TypeVar
 
 from catalog.evidence import Basis, Confidence, Evidence, Source, Status, before, leading, until
+from catalog.nearest import near
 
 T = TypeVar("T")
 
@@ -195,7 +196,7 @@ def _named(name: str, known: Mapping[str, T], what: str) -> T:
     plain = {k.lower().replace("-", "_"): v for k, v in known.items()}
     if asked in plain:
         return plain[asked]
-    for near in ([k for k in plain if k.startswith(asked)], [k for k in plain if asked in k]):
-        if asked and len(near) == 1:
-            return plain[near[0]]
-    raise UnknownName(f"unknown {what} {name!r}; known are {', '.join(known)}")
+    for likely in ([k for k in plain if k.startswith(asked)], [k for k in plain if asked in k]):
+        if asked and len(likely) == 1:
+            return plain[likely[0]]
+    raise UnknownName(f"unknown {what} {name!r}{near(asked, known)}; known are {', '.join(known)}")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
-from broker.cli import main
+from broker.cli import main, printing
 from broker.cli.matrix_export import markdown
 from broker.cli.pages import pages
+from broker.cli.signs import sign
 from broker.knowing.knowledge import knowledge
 from catalog import places
 from catalog.evidence import Status
@@ -154,6 +158,12 @@ def test_every_row_of_the_survey_shows_its_route_and_state(said) -> None:  # typ
     [
         (["matrix", "nowhere"], 2, "unknown archive 'nowhere'"),
         (["matrix", "--capability", "colour"], 2, "unknown capability 'colour'"),
+        (["matrix", "tcai"], 2, "did you mean tcia?"),
+        (["compare", "idc", "lonida"], 2, "did you mean loni-ida?"),
+        (["matrix", "--capability", "public_apii"], 2, "did you mean public_api?"),
+        (["archives", "--where", "publicapi=yes"], 2, "did you mean public_api?"),
+        (["collections", "--at", "loni-id"], 5, "did you mean loni-ida?"),
+        (["probe", "orthanc-dem"], 5, "did you mean orthanc-demo?"),
         (["matrix", "--as-of", "yesterday"], 2, "'yesterday' is not a date"),
         (["matrix", "--html", "/no/such/folder/x.html"], 5, "--html"),
         (["matrix", "--check", "/no/such"], 5, "no capabilities.toml"),
@@ -254,3 +264,39 @@ def test_a_description_with_markup_is_text_in_every_table(said, tmp_path: Path) 
         assert "[bold red]x[/] <b>y</b> :smile:" in out, words
     asked = said("explain", "studies", "StudyDescription=[red]x[/red]", "--at", "mine", "--config", str(file))
     assert "StudyDescription=[red]x[/red]" in asked
+
+
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 100, 152, 160])
+def test_no_sign_and_no_column_is_lost_in_a_narrow_window(
+    width: int,
+    said: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(printing, "console", lambda: Console(width=width, highlight=False))
+    out = said("matrix", "--table", "archives")
+    assert max(len(line) for line in out.splitlines() if line[:1] == " " and "·" in line) <= width
+    matrix = knowledge().matrix.of("archives")
+    shown: dict[str, list[str]] = {}
+    for line in out.splitlines():
+        words = line.split()
+        if words and words[0] in {r.id for r in matrix.rows}:
+            shown.setdefault(words[0], []).extend(words[1:])
+    assert shown == {r.id: [sign(r.cell(c.id)) for c in matrix.capabilities] for r in matrix.rows}
+
+
+@pytest.mark.parametrize(
+    "words", [["archives"], ["collections", "lidc", "--at", "idc"], ["compare", "tcia", "idc"]]
+)
+def test_a_table_without_room_is_told_row_by_row(
+    words: list[str],
+    said: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(printing, "console", lambda: Console(width=1000, highlight=False))
+    wide = said(*words)
+    heads = [h for h in re.split(r"\s{3,}", wide.splitlines()[0].strip()) if h]
+    monkeypatch.setattr(printing, "console", lambda: Console(width=40, highlight=False))
+    narrow = said(*words)
+    assert all(f"  {head}: " in narrow for head in heads[1:])
+    every = re.findall(r"[A-Za-z]{2,}", "\n".join(wide.splitlines()[1:]))
+    assert set(every) <= set(re.findall(r"[A-Za-z]{2,}", narrow)), "no word is cut or left out"

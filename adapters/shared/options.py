@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from broker.errors import BadConfig
-from broker.language.hints import near
 from catalog.archives import Archive
 from catalog.capability import Kind, Promises, Proof
 from catalog.keywords import UnknownKeyword, keyword
+from catalog.nearest import near
 
 
 class Options:

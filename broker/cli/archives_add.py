@@ -15,8 +15,8 @@ from broker.admitting.checks import History, check
 from broker.cli import NOTHING, OK
 from broker.cli.archives_check import table
 from broker.errors import BadConfig, BadQuery
-from broker.language.hints import near
 from catalog.archives import Archive
+from catalog.nearest import near
 
 
 def run(args: argparse.Namespace, name: str) -> int:

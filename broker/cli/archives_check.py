@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Sequence
 
@@ -14,7 +13,6 @@ from broker import config
 from broker.admitting.checks import Checked, History, check
 from broker.admitting.pauses import Pauses, Standing, key_of
 from broker.cli import INCOMPLETE, NOTHING, OK
-from broker.safe import line
 
 
 def run(args: argparse.Namespace, names: tuple[str, ...]) -> int:
@@ -39,19 +37,15 @@ def run(args: argparse.Namespace, names: tuple[str, ...]) -> int:
 
 def table(found: Sequence[Checked], resting: dict[str, Standing]) -> None:
     """The checks as a table on standard output."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from broker.cli import printing
 
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for head in ("Archive", "There", "Speaks", "Log-in", "Seconds", "So since", "Why not"):
-        made.add_column(head, overflow="fold")
+    heads = ("Archive", "There", "Speaks", "Log-in", "Seconds", "So since", "Why not")
+    made = printing.table(*heads, whole=("Seconds", "So since"))
     for one in found:
         there = "yes" if one.ok else f"no ({one.reason})"
         cells = [one.archive, there, one.speaks, one.credentials, f"{one.seconds:.2f}", moment(one.since)]
-        made.add_row(*(Text(line(c)) for c in [*cells, _why(one, resting.get(one.key))]))
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(made)
+        made.add_row(*printing.cells(*cells, _why(one, resting.get(one.key))))
+    printing.show(made, printing.console())
 
 
 def _why(one: Checked, standing: Standing | None) -> str:

@@ -59,7 +59,7 @@ def unknown(word: str) -> str:
 
 
 def _near(word: str, known: Sequence[str]) -> str:
-    from broker.language.hints import near
+    from catalog.nearest import near
 
     return near(word, known)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from broker.cli import OK
 from broker.cli.search import session_of
@@ -23,22 +22,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(plans: list[Explanation]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    width = None if sys.stdout.isatty() else 160
-    console = Console(width=width, highlight=False)
+    from broker.cli import printing
+
+    console = printing.console()
     for e in plans:
-        made = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for head in ("Condition", "Where", "Sent", "Why"):
-            made.add_column(head, overflow="fold")
+        made = printing.table("Condition", "Where", "Sent", "Why")
         for s in e.plan.steps:
             sent = str(s.sent) if s.sent is not None else "-"
-            made.add_row(*(Text(line(t)) for t in (str(s.condition), s.where.value, sent, s.why)))
+            made.add_row(*printing.cells(str(s.condition), s.where.value, sent, s.why))
         console.print(Text(line(_title(e)), style="bold"))
-        console.print(made)
+        printing.show(made, console)
         for text in _below(e):
             console.print(Text(line(text)), soft_wrap=True)
 

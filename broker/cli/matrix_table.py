@@ -46,33 +46,44 @@ def show(matrix: Matrix) -> None:
 
 
 def _grids(to: Console, matrix: Matrix, table: str) -> None:
+    """A block for each layer, or several where its capabilities have no room beside each other."""
+    numbered = printing.width(_grid(matrix, {}), to) > to.width
+    heads = {c.id: str(n) for n, c in enumerate(matrix.capabilities, 1)} if numbered else {}
     for layer, title in LAYERS.items():
         rows = tuple(r for r in matrix.rows if r.layer == layer)
         if rows:
             name = f"{title}: software" if table == "software" else title
             to.print(Text(name, style="bold"))
-            printing.show(_grid(replace(matrix, rows=rows), to.width), to)
-    if to.width < _width(matrix):
-        for n, c in enumerate(matrix.capabilities, 1):
-            to.print(Text(f"{n:>3} {c.label}", style="dim"))
+            for block in _blocks(replace(matrix, rows=rows), heads, to):
+                printing.show(block, to)
+    for c in matrix.capabilities if heads else ():
+        to.print(Text(f"{heads[c.id]:>3} {c.label}", style="dim"))
+    if heads:
+        to.print()
 
 
-def _grid(matrix: Matrix, width: int) -> Table:
-    """Signs: a row for an archive, a column for a capability, headed by a number where there is no room."""
-    named = width >= _width(matrix)
+def _blocks(matrix: Matrix, heads: Mapping[str, str], to: Console) -> list[Table]:
+    """As few grids as fit, with about as many columns each. No sign is ever cut: `…` is one of them."""
+    columns, blocks = matrix.capabilities, list[Table]()
+    for count in range(1, len(columns) + 1):
+        each = -(-len(columns) // count)
+        parts = [columns[i : i + each] for i in range(0, len(columns), each)]
+        blocks = [_grid(replace(matrix, capabilities=part), heads) for part in parts]
+        if all(printing.width(block, to) <= to.width for block in blocks):
+            break
+    return blocks
+
+
+def _grid(matrix: Matrix, heads: Mapping[str, str]) -> Table:
+    """Signs: a row for an archive, a column for a capability, headed by its short name or by `heads`."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     made.add_column("Archive" if matrix.capabilities[0].table == "archives" else "Software", no_wrap=True)
-    for n, c in enumerate(matrix.capabilities, 1):
-        made.add_column(c.short if named else str(n), justify="center", no_wrap=True)
+    for c in matrix.capabilities:
+        made.add_column(heads.get(c.id, c.short), justify="center", no_wrap=True)
     for row in matrix.rows:
         cells = [row.cell(c.id) for c in matrix.capabilities]
         made.add_row(Text(line(row.id)), *(Text(sign(c), style=STYLES[c.lead.status]) for c in cells))
     return made
-
-
-def _width(matrix: Matrix) -> int:
-    heads = sum(max(2, len(c.short)) + 1 for c in matrix.capabilities)
-    return heads + max(len(r.id) for r in matrix.rows) + 2
 
 
 def side_by_side(matrix: Matrix, marks: Mapping[str, str]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from broker.language.hints import USUAL_VALUES, nearest
+from broker.language.hints import USUAL_VALUES
 from broker.language.terms import Condition, Match
 from broker.meaning import values
 from broker.planning.privacy import IDENTIFYING
 from catalog.capability import Kind
+from catalog.nearest import nearest
 
 
 def hints(conditions: Iterable[Condition]) -> list[str]:

@@ -19,6 +19,7 @@ from broker.registry import adapter_for
 from catalog.archives import Archive
 from catalog.collection import Collection
 from catalog.condition import Where
+from catalog.nearest import near
 from catalog.reading import shipped_collections, shipped_matrix
 
 
@@ -106,8 +107,9 @@ def _asked(known: Mapping[str, Archive], at: Sequence[str], recorded: set[str]) 
     rows = {r.id: None for r in shipped_matrix().rows if r.table == "archives"}
     unknown = [name for name in at if name not in known and name not in rows]
     if unknown:
-        names = ", ".join({**dict.fromkeys(known), **rows})
-        raise BadConfig(f"unknown archive {unknown[0]!r}; known are {names}")
+        every = {**dict.fromkeys(known), **rows}
+        text = f"unknown archive {unknown[0]!r}{near(unknown[0], every)}; known are {', '.join(every)}"
+        raise BadConfig(text)
     mine = [known[name] for name in dict.fromkeys(at) if name in known]
     return [a for a in mine if a.name not in recorded or not _mute(a)]
 

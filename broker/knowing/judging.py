@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from broker.errors import BadQuery
-from broker.language import hints
+from catalog import nearest
 from catalog.collection import Collection, Count
 from catalog.condition import BadCondition, Where
 from catalog.evidence import Source
@@ -88,7 +88,7 @@ def mores(names: Iterable[str]) -> tuple[str, ...]:
 
 def _named(option: str, text: str, name: str, among: Sequence[str]) -> None:
     if name not in among:
-        near = hints.near(name, among)
+        near = nearest.near(name, among)
         raise BadQuery(f"{option}: {text!r}: no {name!r} of collections{near}; known are {', '.join(among)}")
 
 

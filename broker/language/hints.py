@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 
 from broker.meaning import values
 
@@ -13,19 +11,6 @@ MODALITIES = "CR CT DX IO MG MR NM OP OT PT PX RF SC SM US XA RTDOSE RTPLAN RTST
 
 USUAL_VALUES = {"Modality": MODALITIES, "ModalitiesInStudy": MODALITIES, "PatientSex": ["F", "M", "O"]}
 """Values of attributes that have few: defined terms of PS3.3."""
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` with the known word nearest to this one, in any case; or nothing."""
-    found = nearest(word, known)
-    return f"; did you mean {found}?" if found else ""
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word nearest to this one, in any case, or nothing."""
-    folded = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(word.lower(), list(folded), 1, 0.7)
-    return folded[found[0]] if found else ""
 
 
 def dated(name: str, value: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from broker.errors import BadConfig
-from broker.language.hints import near
+from catalog.nearest import near
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
