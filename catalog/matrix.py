@@ -145,8 +145,16 @@ class Matrix:
         return replace(self, capabilities=kept, rows=tuple(r for r in self.rows if r.table == table))
 
     def row(self, name: str) -> Row:
-        """The row of this id. Raises UnknownName."""
-        return _named(name, {r.id: r for r in self.rows}, "archive")
+        """The row of this id; of an archive and a program of one name the archive. Raises UnknownName."""
+        return self.named(name)[0]
+
+    def named(self, name: str) -> list[Row]:
+        """The rows of a name, at most one in each table: an own archive may be called `xnat` too.
+
+        Raises UnknownName.
+        """
+        meant = _named(name, {r.id: r for r in self.rows}, "archive")
+        return sorted((r for r in self.rows if r.id == meant.id), key=lambda r: TABLES.index(r.table))
 
     def capability(self, name: str) -> Capability:
         """The capability of this id, or the only one whose id holds this. Raises UnknownName."""
@@ -154,7 +162,7 @@ class Matrix:
 
     def narrowed(self, rows: Sequence[str] = (), capabilities: Sequence[str] = ()) -> Matrix:
         """Only these rows and capabilities, in the order given. Raises UnknownName."""
-        picked = tuple(map(self.row, rows)) if rows else self.rows
+        picked = tuple(r for name in rows for r in self.named(name)) if rows else self.rows
         tables = {r.table for r in picked}
         mine = replace(self, capabilities=tuple(c for c in self.capabilities if c.table in tables))
         shown = (
@@ -180,8 +188,9 @@ class Matrix:
         return replace(self, rows=tuple(old))
 
     def with_evidence(self, found: Mapping[str, Mapping[str, Iterable[Evidence]]]) -> Matrix:
-        """With more evidence laid over it: row id -> capability id -> evidence."""
-        rows = [_laid_over(r, found[r.id]) if r.id in found else r for r in self.rows]
+        """With more evidence of archives laid over it: row id -> capability id -> evidence."""
+        over = [r.table == "archives" and r.id in found for r in self.rows]
+        rows = [_laid_over(r, found[r.id]) if own else r for r, own in zip(self.rows, over, strict=True)]
         return replace(self, rows=tuple(rows))
 
 

@@ -300,3 +300,19 @@ def test_a_table_without_room_is_told_row_by_row(
     assert all(f"  {head}: " in narrow for head in heads[1:])
     every = re.findall(r"[A-Za-z]{2,}", "\n".join(wide.splitlines()[1:]))
     assert set(every) <= set(re.findall(r"[A-Za-z]{2,}", narrow)), "no word is cut or left out"
+
+
+def test_an_own_archive_may_be_called_as_a_program_is(said: Any, tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text('[archives.xnat]\nadapter = "xnat"\nurl = "https://xnat.example.org"\n')
+    record([measure("xnat", "federated", "one", Status.NO), measure("xnat", "size", "15 studies")])
+    asked = ["--config", str(file), "--format", "json"]
+    assert "15 studies" in said("matrix", "xnat", *asked)
+    matrix = knowledge(file).matrix
+    assert [r.table for r in matrix.named("xnat")] == ["archives", "software"]
+    program = next(r for r in matrix.rows if r.id == "xnat" and r.table == "software")
+    assert program == next(r for r in knowledge().matrix.rows if r.id == "xnat" and r.table == "software")
+    assert not program.cell("federated").lead.known, "what was measured of the archive is not of the program"
+    assert said("compare", "idc", "xnat", *asked)
+    assert said("compare", "midas", "xnat", *asked)
+    assert said("matrix", "xnat", "--why", "--config", str(file)).count("(xnat)") == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 
 from broker.cli import OK, matrix_export, matrix_table
 from broker.cli.asked import names
@@ -12,7 +13,7 @@ from broker.cli.signs import words
 from broker.errors import BadQuery
 from broker.knowing.knowledge import knowledge
 from catalog.evidence import Status
-from catalog.matrix import Capability, Matrix, UnknownName
+from catalog.matrix import TABLES, Capability, Matrix, UnknownName
 
 SAME, DIFFERENT, UNDECIDED = "=", "≠", "?"
 
@@ -23,16 +24,23 @@ def run(args: argparse.Namespace) -> int:
     if len(rows) < 2:
         raise BadQuery("compare needs two archives, or two archive programs; `broker matrix` lists them")
     try:
-        matrix = knowledge(args.config).matrix.narrowed(rows, names(args.capability))
+        matrix = _of_one_table(knowledge(args.config).matrix, rows).narrowed(rows, names(args.capability))
     except UnknownName as error:
         raise BadQuery(str(error)) from error
-    if len({r.table for r in matrix.rows}) > 1:
-        raise BadQuery("an archive cannot be compared with a program: they are not asked the same questions")
     if args.format == "table":
         (matrix_table.why if args.why else _show)(matrix)
     else:
         sys.stdout.write(_exported(matrix, args.format))
     return OK
+
+
+def _of_one_table(matrix: Matrix, rows: Sequence[str]) -> Matrix:
+    """The table that has them all; of names that both have, archives. Raises BadQuery and UnknownName."""
+    tables = [{r.table for r in matrix.named(name)} for name in rows]
+    for table in TABLES:
+        if all(table in own for own in tables):
+            return matrix.of(table)
+    raise BadQuery("an archive cannot be compared with a program: they are not asked the same questions")
 
 
 def verdict(matrix: Matrix, capability: Capability) -> str:
