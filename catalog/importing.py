@@ -41,6 +41,8 @@ def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source,
         found, left = places.listed(wanted.place)
         _unpacked(found)
         chosen = kind(wanted.kind) if wanted.kind else recognized(found, options.delimiter)
+        if chosen.unread:
+            found, left = places.with_unread(found, left, chosen.unread)
         archive = named(wanted.archive or chosen.archive or _unnamed(chosen))
         where = places.shown(str(wanted.place.resolve()))
         before = places.shown(str(Path(wanted.moved_from).resolve())) if wanted.moved_from else ""

@@ -68,7 +68,10 @@ def read(files: list[File], options: Options) -> Found:
     seen: set[str] = set()
     for stem, file in _images(files):
         found = _IMAGE.match(stem)
-        if found is None or found[3] not in DATATYPES:
+        if found is None or (found[3] not in DATATYPES and not is_data(file.name)):
+            continue
+        if found[3] not in DATATYPES:
+            yield Rejected(0, f"{found[3]!r} is no datatype that is known", file.name)
             continue
         seen.add(found[1])
         yield Row(Level.SERIES, _values(told, stem, found), 0, file.name, _APART)
@@ -85,9 +88,9 @@ def _note(told: _Set, file: File, options: Options) -> Found:
         if name.name == "participants.tsv":
             yield from _people(told, file, options)
         elif name.name.endswith("_sessions.tsv"):
-            _sessions(told, file, options)
+            yield from _sessions(told, file, options)
         elif name.name.endswith("_scans.tsv"):
-            _scans(told, file, name, options)
+            yield from _scans(told, file, name, options)
         elif name.name == "dataset_description.json":
             _about(told, json_file.load(file))
         elif name.name == "participants.json":
@@ -126,10 +129,15 @@ def _people(told: _Set, file: File, options: Options) -> Iterator[Rejected]:
             yield item
             continue
         line, said = item
-        who = said.get("participant_id")
-        if who is None:
+        if "participant_id" not in said:
+            raise BadFile(
+                "participants.tsv: it has no column participant_id; are its columns divided by tabs?"
+            )
+        if said["participant_id"] is None:
             yield Rejected(line, "no participant_id", file.name)
-        elif who in told.people:
+            continue
+        who = _labelled("sub-", said["participant_id"])
+        if who in told.people:
             yield Rejected(line, f"{who} is listed twice", file.name)
         else:
             told.people[who] = (line, _person(told, said))
@@ -151,17 +159,32 @@ def _months(age: str) -> str | None:
     return None if months is None or months < 0 else words.age_in_months(months)
 
 
-def _sessions(told: _Set, file: File, options: Options) -> None:
+def _sessions(told: _Set, file: File, options: Options) -> Iterator[Rejected]:
     who = (file.name or file.path).split("/")[-1].partition("_")[0]
     for item in _table(file, options):
-        if not isinstance(item, Rejected) and item[1].get("session_id"):
-            told.sessions[who, str(item[1]["session_id"])] = item[1]
+        if isinstance(item, Rejected):
+            yield item
+        elif item[1].get("session_id"):
+            told.sessions[who, _labelled("ses-", str(item[1]["session_id"]))] = item[1]
 
 
-def _scans(told: _Set, file: File, name: PurePosixPath, options: Options) -> None:
+def _labelled(begin: str, name: str) -> str:
+    """A label as folders have it, which many tables leave out."""
+    return name if name.startswith(begin) else begin + name
+
+
+def _scans(told: _Set, file: File, name: PurePosixPath, options: Options) -> Iterator[Rejected]:
     for item in _table(file, options):
-        if not isinstance(item, Rejected) and item[1].get("filename"):
+        if isinstance(item, Rejected):
+            yield item
+        elif item[1].get("filename"):
             told.dates[_stem(str(name.parent / str(item[1]["filename"])))] = item[1].get("acq_time")
+
+
+def is_data(name: str) -> bool:
+    """Whether a file is data by its name, which alone is taken of it."""
+    stem = _stem(name)
+    return stem != name and not name.endswith(".json") and _IMAGE.match(stem) is not None
 
 
 def _images(files: list[File]) -> Iterator[tuple[str, File]]:

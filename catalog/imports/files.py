@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from catalog.imports.rows import File, Rejected
 from catalog.problems import BadFile
 
 MOST = 5_000_000  # files of one folder
 DEEPEST = 64
+_NOTHING = "a link to nothing"
+_LEAVES = "a link that leaves the folder: it is not followed"
+_UNFOLLOWED = (_NOTHING, _LEAVES)
 
 
 def listed(place: Path) -> tuple[list[File], list[Rejected]]:
@@ -61,13 +67,27 @@ def _walked(folder: str, below: str, root: Path, depth: int) -> Iterator[File | 
             yield Rejected(0, "neither a file nor a folder", shown(name))
 
 
+def with_unread(
+    files: list[File], left: list[Rejected], tells: Callable[[str], bool]
+) -> tuple[list[File], list[Rejected]]:
+    """Also the links that are not followed, of which the name tells enough; they cannot be opened."""
+    names = [one.file for one in left if one.reason in _UNFOLLOWED and tells(one.file)]
+    rest = [one for one in left if one.reason not in _UNFOLLOWED or not tells(one.file)]
+    made = (File(name, functools.partial(_unread, name), path=name) for name in names)
+    return sorted([*files, *made], key=lambda file: file.name) if names else files, rest
+
+
+def _unread(name: str) -> BinaryIO:
+    raise FileNotFoundError(errno.ENOENT, _NOTHING, name)
+
+
 def _linked(path: Path, name: str, root: Path) -> File | Rejected:
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):
-        return Rejected(0, "a link to nothing", name)
+        return Rejected(0, _NOTHING, name)
     if not target.is_relative_to(root):
-        return Rejected(0, "a link that leaves the folder: it is not followed", name)
+        return Rejected(0, _LEAVES, name)
     if not target.is_file():
         return Rejected(0, "a link to a folder: it is not followed", name)
     return _file(str(target), name, target.stat())

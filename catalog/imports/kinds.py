@@ -26,7 +26,7 @@ LOOKED_AT = 200  # files of a folder that are looked into
 _ALL = (
     Kind("dicomdir", "a DICOMDIR", dicomdir.VERSION, dicomdir.fits, dicomdir.read),
     Kind("dicom", "DICOM files, their headers", dicom.VERSION, dicom.fits, dicom.read, whole=True),
-    Kind("bids", "a BIDS data set", bids.VERSION, bids.fits, bids.read, whole=True),
+    Kind("bids", "a BIDS data set", bids.VERSION, bids.fits, bids.read, whole=True, unread=bids.is_data),
     Kind("sidecar", "the JSON of dcm2niix", sidecar.VERSION, sidecar.fits, sidecar.read),
     Kind("idaxs", "XML of LONI's IDA", loni_xml.VERSION, loni_xml.fits, loni_xml.read, "loni-ida"),
     Kind("loni", "tables of LONI's IDA", loni_csv.VERSION, loni_csv.fits, loni_csv.read, "loni-ida"),

@@ -82,6 +82,7 @@ class Kind:
     fits      whether the beginning of a file is of this kind
     read      its rows; raises BadFile for a file that is damaged as a whole
     whole     whether a folder of such files is read at once, for they tell of each other
+    unread    whether the name of a file tells enough, so that it may be a link to nothing
     """
 
     name: str
@@ -91,6 +92,7 @@ class Kind:
     read: Callable[[list[File], Options], Found]
     archive: str = ""
     whole: bool = False
+    unread: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

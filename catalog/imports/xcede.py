@@ -36,6 +36,8 @@ _PARAMETERS = {
     "bodypart": "BodyPartExamined",
 }
 
+_APART = "say --collection NAME, for it names no project, or another --archive"
+
 Names = dict[str, str]
 
 
@@ -96,7 +98,8 @@ class _Told:
                     continue
                 for upper in ("study", "subject"):
                     covered[upper].add(_path(names, upper))
-                yield Row(kind, self._values(names, node, kind), node.line, file)
+                apart = "" if names.get("project") else _APART
+                yield Row(kind, self._values(names, node, kind), node.line, file, apart)
 
     def _values(self, names: Names, node: Node, kind: Level) -> dict[str, str | None]:
         about = {level: self._info(names, level) for level in ("subject", "visit", "study")}

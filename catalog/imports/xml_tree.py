@@ -14,7 +14,8 @@ from catalog.problems import BadFile
 LARGEST = 64 << 20  # bytes of one file
 MOST, DEEPEST = 500_000, 100  # elements, levels
 _ROOT = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:[\w.-]+:)?([\w.-]+)[\s/>]", re.DOTALL
+    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>[]*>\s*)*<(?:[\w.-]+:)?([\w.-]+)[\s/>]",
+    re.DOTALL,
 )
 
 
