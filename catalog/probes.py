@@ -30,6 +30,7 @@ from catalog.evidence import DATE, Basis, Confidence, Evidence, Source, Status
 MATCHING, BEHAVIOUR = "matching", "behaviour"
 LONGEST = 100_000  # bytes of a line that are read; a longer one is damaged
 
+_DAMAGED = (ValueError, RecursionError)  # what a line that is no evidence raises
 _OPTIONAL = ("value", "quote", "note", "about", "by")
 
 
@@ -103,10 +104,15 @@ def _torn(handle: int) -> bool:
 
 
 def recorded(file: Path | None = None) -> Recorded:
-    """Everything on record; nothing where there is no file. Damaged lines are named, and the others stand."""
+    """Everything on record; nothing where there is no file. Damaged lines are named, and the others stand.
+
+    Raises OSError where the file cannot be read.
+    """
     target = file or places.evidence()
-    if not target.is_file():
+    if not target.exists():
         return Recorded()
+    if not target.is_file():
+        raise OSError(errno.EINVAL, "it is not a file", str(target))
     found: list[Found] = []
     damaged: list[tuple[int, str]] = []
     with target.open("rb") as stream:
@@ -115,8 +121,8 @@ def recorded(file: Path | None = None) -> Recorded:
                 continue
             try:
                 found.append(_read(line))
-            except (ValueError, KeyError, TypeError) as error:
-                damaged.append((number, f"{type(error).__name__}: {error}"[:120]))
+            except _DAMAGED as error:
+                damaged.append((number, str(error)[:120]))
     return Recorded(tuple(found), tuple(damaged))
 
 
@@ -132,7 +138,7 @@ def read(line: bytes) -> Found | None:
     """One line of a file of evidence; None where it is damaged."""
     try:
         return _read(line)
-    except (ValueError, KeyError, TypeError):
+    except _DAMAGED:
         return None
 
 
@@ -146,16 +152,18 @@ def _plain(f: Found) -> dict[str, str]:
 def _read(line: bytes) -> Found:
     if len(line) > LONGEST:
         raise ValueError(f"longer than {LONGEST:,} bytes")
-    raw: dict[str, Any] = json.loads(line)
+    raw: Any = json.loads(line.decode())
+    if not isinstance(raw, dict):
+        raise ValueError("not a record")
     given = {k: raw.get(k, "") for k in ("archive", "capability", "as_of", "cite", "url", *_OPTIONAL)}
     if not all(isinstance(v, str) for v in given.values()) or not (given["archive"] and given["capability"]):
-        raise ValueError("archive, capability and the rest are texts")
+        raise ValueError("archive and capability are missing, or something is not a text")
     if DATE.fullmatch(given["as_of"]) is None:
         raise ValueError("as_of is not a date")
     source = Source("probe", given["cite"], given["url"], given["as_of"])
     own = {k: given[k] for k in _OPTIONAL}
     evidence = Evidence(
-        Status(raw["status"]),
+        Status(raw.get("status", "missing")),
         Basis.PROBE,
         source,
         as_of=given["as_of"],

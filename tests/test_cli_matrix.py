@@ -242,9 +242,26 @@ def test_evidence_that_cannot_be_read_is_named(state: Path, said) -> None:  # ty
     record([measure("nirl", "size", "1")])
     with state.open("a") as file:
         file.write("not json\n")
-    said("matrix", "nirl")
-    assert f"{state}:2" in said.errors
+    for words in (["matrix", "nirl"], ["compare", "idc", "nirl"], ["archives", "--where", "size~x"]):
+        said(*words)
+        assert f"{state}:2" in said.errors
     assert knowledge().notes
+    with state.open("a") as file:
+        file.write("not json\n" * 20)
+    said("matrix", "nirl")
+    assert "and 16 more lines" in said.errors
+
+
+def test_a_folder_in_place_of_the_evidence_is_named(state: Path, said: Any) -> None:
+    state.mkdir(parents=True)
+    for words in (["matrix"], ["compare", "idc", "nirl"], ["archives"], ["sync", "idc"], ["probe", "idc"]):
+        said(*words, code=5)
+        assert str(state) in said.errors, words
+
+
+def test_a_sync_that_asks_nobody_says_so_in_every_format(said: Any) -> None:
+    assert json.loads(said("sync", "xnat-central", "--format", "json")) == []
+    assert "xnat-central: retired, not asked" in said.errors
 
 
 MARKED = """

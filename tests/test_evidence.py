@@ -23,7 +23,7 @@ from catalog.evidence import (
     leading,
     until,
 )
-from catalog.probes import MATCHING, Found, Recorded, measured, record, recorded
+from catalog.probes import MATCHING, Found, Recorded, measured, read, record, recorded
 
 PAGE = Source("page", "A page", "https://example.org/", "2010-08")
 
@@ -159,3 +159,30 @@ def test_the_latest_word_on_each_kind_of_matching() -> None:
         ("single value", Status.YES),
     ]
     assert found.by_cell() == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]", b"42", b"null", b'"x"', b"{}", b"[" * 50_000, b'["x", "matching"]', b"\x00\x00", b"\xff\xfe{}",
+        b'{"archive": "x", "capability": "size", "as_of": "2026"}',
+        b'{"archive": "x", "capability": "size", "as_of": "2026", "status": []}',
+        b'{"archive": "x", "capability": "size", "as_of": "2026", "status": "no", "value": 7}',
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_evidence_is_named_and_harms_no_other(tmp_path: Path, line: bytes) -> None:
+    file = tmp_path / "evidence.jsonl"
+    file.write_bytes(line + b"\n")
+    kept = Found("x", "size", measured(Status.NUMBER, "1", cite="counted", by="broker 1"))
+    record([kept], file)
+    found = recorded(file)
+    assert found.found == (kept,)
+    ((number, why),) = found.damaged
+    assert number == 1
+    assert why
+    assert read(line) is None
+
+
+def test_evidence_that_is_no_file_is_not_taken_for_none(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not a file"):
+        recorded(tmp_path)

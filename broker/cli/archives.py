@@ -11,6 +11,7 @@ from pathlib import Path
 
 from broker.cli import OK
 from broker.cli.routes import commands
+from broker.cli.unread import unread
 from broker.errors import BadConfig, BadQuery
 from broker.knowing.knowledge import Knowledge, conditions, judged, knowledge, own_row
 from broker.registry import adapters
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.pages:
         return _pages(Path(args.pages))
     known = knowledge(args.config)
+    unread(known)
     wheres = conditions(args.where, known.matrix)
     kept, unknown = judged(_rows(known), wheres)
     shown = kept + unknown if args.include_unknown else kept

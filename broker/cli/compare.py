@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from broker.cli import OK, matrix_export, matrix_table
 from broker.cli.asked import names
 from broker.cli.signs import words
+from broker.cli.unread import unread
 from broker.errors import BadQuery
 from broker.knowing.knowledge import knowledge
 from catalog.evidence import Status
@@ -23,8 +24,10 @@ def run(args: argparse.Namespace) -> int:
     rows = names(args.rows)
     if len(rows) < 2:
         raise BadQuery("compare needs two archives, or two archive programs; `broker matrix` lists them")
+    known = knowledge(args.config)
+    unread(known)
     try:
-        matrix = _of_one_table(knowledge(args.config).matrix, rows).narrowed(rows, names(args.capability))
+        matrix = _of_one_table(known.matrix, rows).narrowed(rows, names(args.capability))
     except UnknownName as error:
         raise BadQuery(str(error)) from error
     if args.format == "table":

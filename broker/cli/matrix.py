@@ -8,9 +8,9 @@ from pathlib import Path
 
 from broker.cli import BAD_CONFIG, OK, matrix_export, matrix_table
 from broker.cli.asked import names
+from broker.cli.unread import unread
 from broker.errors import BadConfig, BadQuery
 from broker.knowing.knowledge import knowledge
-from broker.safe import line
 from catalog.evidence import DATE
 from catalog.matrix import Matrix, UnknownName
 
@@ -20,8 +20,7 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         return _check(Path(args.check))
     known = knowledge(args.config)
-    for note in known.notes:
-        print(f"broker: evidence that cannot be read: {line(note)}", file=sys.stderr)
+    unread(known)
     matrix = _asked(known.matrix, args)
     if args.html:
         from broker.cli import matrix_html

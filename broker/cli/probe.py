@@ -16,6 +16,7 @@ from broker.errors import BadConfig, BadQuery
 from broker.probing.probe import Change, Result, Watch
 from broker.probing.syncing import sync
 from broker.safe import line
+from catalog import places
 from catalog.probes import MATCHING, Found
 
 
@@ -53,7 +54,9 @@ def gathered(results: AsyncIterator[Result], args: argparse.Namespace) -> list[R
     try:
         return asyncio.run(work())
     except OSError as error:
-        raise BadConfig(f"the evidence cannot be kept: {error.strerror} ({error.filename})") from error
+        raise BadConfig(
+            f"the evidence cannot be kept: {error.strerror} ({error.filename or places.evidence()})"
+        ) from error
 
 
 def watching(args: argparse.Namespace) -> Watch | None:

@@ -9,9 +9,12 @@ import sys
 from broker import config
 from broker.cli import OK
 from broker.cli.probe import change, code, gathered, period, plain, watching
+from broker.errors import BadConfig
 from broker.probing.probe import Result
 from broker.probing.syncing import due, sync
 from broker.safe import line
+from catalog import places
+from catalog.archives import Archive
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,12 +22,16 @@ def run(args: argparse.Namespace) -> int:
     known = config.federation(args.config)
     archives = known.archives
     named = config.chosen(archives, tuple(args.archive)) if args.archive else list(archives.values())
-    wanted, fresh = due([a for a in named if a.state != "retired"], period(args.older_than))
+    wanted, fresh = _due([a for a in named if a.state != "retired"], args.older_than)
     if known.audit is not None:
         known.audit.ready()
-    for name, as_of in fresh.items() if not args.quiet else ():
-        print(line(f"{name}: probed {as_of}, not asked again"), file=sys.stderr)
+    left = {name: f"probed {as_of}, not asked again" for name, as_of in fresh.items()}
+    left |= {a.name: "retired, not asked" for a in named if a.state == "retired" and args.archive}
+    for name, why in left.items() if not args.quiet else ():
+        print(line(f"{name}: {why}"), file=sys.stderr)
     if not wanted:
+        if args.format == "json":
+            print("[]")
         return OK
     work = sync(
         wanted,
@@ -40,6 +47,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         _table(results)
     return code(results)
+
+
+def _due(named: list[Archive], older_than: str) -> tuple[list[Archive], dict[str, str]]:
+    """Whom to ask, and whom not again. Raises BadQuery, and BadConfig where the evidence cannot be read."""
+    try:
+        return due(named, period(older_than))
+    except OSError as error:
+        raise BadConfig(f"the evidence in {places.evidence()} cannot be read: {error.strerror}") from error
 
 
 def _table(results: list[Result]) -> None:
