@@ -18,7 +18,7 @@ import fcntl
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,9 +152,8 @@ def _plain(f: Found) -> dict[str, str]:
 def _read(line: bytes) -> Found:
     if len(line) > LONGEST:
         raise ValueError(f"longer than {LONGEST:,} bytes")
-    raw: Any = json.loads(line.decode())
-    if not isinstance(raw, dict):
-        raise ValueError("not a record")
+    told: Any = json.loads(line.decode())
+    raw: Mapping[str, Any] = told if isinstance(told, dict) else {}
     given = {k: raw.get(k, "") for k in ("archive", "capability", "as_of", "cite", "url", *_OPTIONAL)}
     if not all(isinstance(v, str) for v in given.values()) or not (given["archive"] and given["capability"]):
         raise ValueError("archive and capability are missing, or something is not a text")

@@ -54,9 +54,8 @@ def gathered(results: AsyncIterator[Result], args: argparse.Namespace) -> list[R
     try:
         return asyncio.run(work())
     except OSError as error:
-        raise BadConfig(
-            f"the evidence cannot be kept: {error.strerror} ({error.filename or places.evidence()})"
-        ) from error
+        file = error.filename or places.evidence()
+        raise BadConfig(f"the evidence cannot be kept: {error.strerror} ({file})") from error
 
 
 def watching(args: argparse.Namespace) -> Watch | None:
