@@ -45,14 +45,13 @@ class _Asking:
         found = await table(self.session, f"{target}&columns={','.join(columns)}")
         found.has(columns)
         scans = [i for i, key in enumerate(column(found, SCAN_ID)) if key]
-        uids, places = (
-            column(found, _UID),
-            list(zip(column(found, "ID"), column(found, SCAN_ID), strict=True)),
-        )
+        uids = column(found, _UID)
+        places = list(zip(column(found, "ID"), column(found, SCAN_ID), strict=True))
         series = len({uids[i] or places[i] for i in scans})
         lists, partial = {}, set(c.partial)
         for field, name in self.values.items():
-            given = [text.strip() for i, text in enumerate(column(found, name)) if i in set(scans)]
+            said = column(found, name)
+            given = [said[i].strip() for i in scans]
             lists[field] = tuple(sorted({text for text in given if text}))
             partial -= {field}
             partial |= set() if all(given) else {field}
