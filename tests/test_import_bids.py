@@ -103,3 +103,17 @@ def test_a_doctype_is_named_when_nobody_said_what_it_is(catalog: Catalog) -> Non
     file = catalog.write("a.xml", f'<?xml version="1.0"?>\n<!DOCTYPE OME SYSTEM "x.dtd">\n{text}')
     code, _, err = catalog.take(file, "--archive", "mine")
     assert (code, "it has a DOCTYPE" in err) == (2, True)
+
+
+def test_the_nearest_sidecar_wins(catalog: Catalog) -> None:
+    folder = data_set(catalog)
+    for place, said in (("", "far"), ("sub-02", "near")):
+        for name in ("task-rest_bold.json", "task-other_bold.json"):
+            text = f'{{"ProtocolName": "{said}", "InstitutionName": "{name}"}}'
+            (folder / place / name).write_text(text)
+    (folder / "sub-02" / "func" / "sub-02_task-rest_bold.json").write_text('{"StationName": "own"}')
+    assert catalog.take(folder, "--archive", "mine")[0] == 0
+    (found,) = catalog.search("series", "ProtocolName=near", "StationName=own")
+    assert of(catalog.search("series", "InstitutionName=task-rest_bold.json"), "SeriesKey") == [
+        found["SeriesKey"]
+    ]

@@ -133,6 +133,21 @@ def test_a_sidecar_that_is_no_json_is_rejected_by_itself(catalog: Catalog) -> No
     assert (code, "sub-02_task-rest_bold.json: no JSON" in err) == (3, True)
 
 
+def test_a_sidecar_says_ages_as_dicom_does_and_no_number_is_infinite(catalog: Catalog) -> None:
+    text = '{"ConversionSoftware": "dcm2niix", "PatientAge": "034Y", "EchoTime": NaN, "FlipAngle": Infinity}'
+    assert catalog.take(catalog.write("a.json", text), "--archive", "mine")[0] == 0
+    (found,) = catalog.search("series", "PatientAge=034Y")
+    (about,) = store(catalog.place).held().values()
+    assert (found["SeriesKey"], set(about.columns)) == ("a", {"SeriesKey", "PatientAge", "StudyKey"})
+
+
+def test_files_that_are_empty_are_called_so(catalog: Catalog) -> None:
+    empty = catalog.write("in/a.dcm", b"")
+    assert "it is empty" in catalog.take(empty, "--archive", "mine")[2]
+    catalog.write("in/b.dcm", b"")
+    assert "they are all empty" in catalog.take(empty.parent, "--archive", "mine")[2]
+
+
 HOSTILE = {
     "entities": '<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><OME>&c;</OME>',
     "external": '<?xml version="1.0"?><!DOCTYPE OME SYSTEM "file:///etc/passwd"><OME/>',
@@ -193,6 +208,9 @@ def test_times_and_fields_of_nda_are_those_of_dicom(catalog: Catalog) -> None:
         (words.age_in_years, "-1", None),
         (words.age_in_years, "0", "000Y"),
         (words.age_in_years, "x", None),
+        (words.age, "034Y", "034Y"),
+        (words.age, "34", "034Y"),
+        (words.age, "34Y", None),
         (words.age_in_years, "1e300", None),
         (words.sex, "Female", "F"),
         (words.sex, "X", None),

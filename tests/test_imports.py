@@ -117,7 +117,7 @@ DAMAGED: dict[str, tuple[str | bytes, str]] = {
     "wrong delimiter": (MANY.replace(",", ";"), "divided by ';': say --delimiter ';'"),
     "header twice": (MANY + MANY, "repeats the header"),
     "column twice": (MANY.replace("StudyDescription", "Modality", 1), "stands twice"),
-    "empty": ("", "known by its content"),
+    "empty": ("", "it is empty"),
     "only a header": (MANY.split("\n")[0] + "\n", "no row"),
     "binary": (bytes(range(256)) * 400, "known by its content"),
 }

@@ -57,7 +57,7 @@ class _Set:
     people: dict[str, tuple[int, dict[str, str | None]]] = field(default_factory=dict)
     sessions: dict[tuple[str, str], dict[str, str | None]] = field(default_factory=dict)
     dates: dict[str, str | None] = field(default_factory=dict)
-    sidecars: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sidecars: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
 
 def read(files: list[File], options: Options) -> Found:
@@ -98,7 +98,7 @@ def _note(told: _Set, file: File, options: Options) -> Found:
         elif name.suffix == ".json":
             said = json_file.load(file)
             if isinstance(said, dict):
-                told.sidecars[str(name)] = said
+                told.sidecars.setdefault(str(name.parent), {})[name.stem] = said
     except (BadFile, AttributeError) as error:
         if name.name in MARKS:
             raise
@@ -211,11 +211,7 @@ def _values(told: _Set, stem: str, found: re.Match[str]) -> dict[str, Any]:
     person = told.people.get(who, (0, {}))[1]
     visit = told.sessions.get((who, session or ""), {})
     moment = told.dates.get(stem) or visit.get("acq_time")
-    said: dict[str, Any] = {}
-    for place in sorted(told.sidecars, key=lambda p: p.count("/")):
-        if _holds_for(place, stem):
-            said |= told.sidecars[place]
-    own = described(said)
+    own = described(_inherited(told, PurePosixPath(stem)))
     return {
         **_shared(told),
         "SeriesDescription": PurePosixPath(stem).name,
@@ -237,12 +233,13 @@ def _key(told: _Set, *parts: str | None) -> str:
     return "/".join(part for part in (told.name, *parts) if part)
 
 
-def _holds_for(place: str, stem: str) -> bool:
-    """Whether a sidecar holds for an image: at or above it, with its suffix and some of its entities."""
-    folder, _, name = place.rpartition("/")
-    above, _, image = stem.rpartition("/")
-    if folder and not f"{above}/".startswith(f"{folder}/"):
-        return False
-    *entities, suffix = name.removesuffix(".json").split("_")
-    *own, last = image.split("_")
-    return suffix == last and set(entities) <= set(own)
+def _inherited(told: _Set, stem: PurePosixPath) -> dict[str, Any]:
+    """What sidecars at and above an image say, with its suffix and some of its entities; the nearest wins."""
+    *own, last = stem.name.split("_")
+    said: dict[str, Any] = {}
+    for folder in reversed(stem.parents):
+        for name, values in told.sidecars.get(str(folder), {}).items():
+            *entities, suffix = name.split("_")
+            if suffix == last and set(entities) <= set(own):
+                said |= values
+    return said

@@ -28,7 +28,6 @@ from catalog.problems import BadFile, Unrecognized
 
 VERSION = 1
 _IN = re.compile(r"(\S+)(?: in (months|years))?")
-_AGE = re.compile(r"\d{3}[DWMY]")
 
 # what tables of research call things, without spaces and marks, in lower case
 ALIASES = {
@@ -159,14 +158,10 @@ def _reader(name: str, unit: str) -> Callable[[str], str | None]:
     elif name == "Modality":
         read = words.modality
     elif keyword(name).vr == "AS":
-        read = _months if unit == "months" else _years
+        read = _months if unit == "months" else words.age
     elif keyword(name).vr in ("DA", "TM"):
         read = words.date if keyword(name).vr == "DA" else words.time
     return words.Remembered(lambda cell: words.or_raw(read, cell)).__getitem__
-
-
-def _years(cell: str) -> str | None:
-    return cell.strip() if _AGE.fullmatch(cell.strip()) else words.age_in_years(cell)
 
 
 def _months(cell: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from catalog.imports.rows import File
@@ -28,6 +29,6 @@ def load(file: File) -> Any:
 
 def number(value: Any, times: float = 1.0) -> str | None:
     """A number as text, in another unit; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return f"{round(value * times, 6):g}" if abs(value) < 1e6 else str(value)

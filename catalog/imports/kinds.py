@@ -69,6 +69,8 @@ def recognized(files: list[File], delimiter: str = "") -> Kind:
 
 
 def _how(files: list[File], delimiter: str) -> str:
+    if not any(file.size for file in files):
+        return "it is empty" if len(files) == 1 else "they are all empty"
     other = text.divided_by(text.first_line(text.head(files[0]))) if len(files) == 1 else ""
     if other and not delimiter:
         return f"nothing that is known by its content, but {text.divided(other)}"

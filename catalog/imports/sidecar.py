@@ -59,8 +59,8 @@ def described(said: dict[str, Any]) -> dict[str, str | tuple[str, ...] | None]:
     found["PatientSex"] = words.or_raw(words.sex, _text(said.get("PatientSex")))
     found["ManufacturerModelName"] = _text(said.get("ManufacturersModelName"))
     found["BodyPartExamined"] = _text(said.get("BodyPartExamined")) or _text(said.get("BodyPart"))
-    age = said.get("PatientAge")  # 0 stands for none
-    found["PatientAge"] = words.age_in_years(str(age)) if age and not isinstance(age, bool) else None
+    age = _text(said.get("PatientAge"))
+    found["PatientAge"] = None if age == "0" else words.or_raw(words.age, age)  # 0 stands for none
     moment = _text(said.get("AcquisitionDateTime"))
     found["AcquisitionDate"] = words.date(moment)
     found["AcquisitionTime"] = words.time(moment or _text(said.get("AcquisitionTime")))

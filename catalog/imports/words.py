@@ -10,6 +10,7 @@ _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:[ T].*)?")
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T](.*))?")
 _PLAIN = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?\d*)?")
+_AGE = re.compile(r"\d{3}[DWMY]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "not available", "-"})
 
@@ -103,6 +104,12 @@ def age_in_years(text: str | None) -> str | None:
     if not 0 <= years < 1000:
         return None
     return age_in_months(int(years * 12)) if 0 < years < 2 and years != int(years) else f"{int(years):03d}Y"
+
+
+def age(text: str | None) -> str | None:
+    """An age in years, or as DICOM writes it."""
+    bare = (text or "").strip()
+    return bare if _AGE.fullmatch(bare) else age_in_years(bare)
 
 
 def age_in_months(months: int) -> str:

@@ -67,6 +67,7 @@ class _Told:
 
     def __init__(self) -> None:
         self.nodes: dict[str, list[tuple[Names, Node, str]]] = {level: [] for level in LEVELS}
+        self.about: dict[tuple[str, str], list[Node]] = {}
 
     def take(self, root: Node, file: File) -> Found:
         """Note every element that tells of something; those without an ID are rejected."""
@@ -79,6 +80,7 @@ class _Told:
                     yield Rejected(node.line, f"{level} without an ID", file.name)
                 else:
                     self.nodes[level].append((names, node, file.name))
+                    self.about.setdefault((level, _path(names, level)), []).append(node)
         if not found:
             raise BadFile(f"{label(file)}: it tells of no subject, study or acquisition")
 
@@ -123,7 +125,7 @@ class _Told:
     def _info(self, names: Names, level: str) -> list[Node]:
         """The elements that tell of the subject, visit or study that something belongs to."""
         wanted = _path(names, level)
-        return [node for told, node, _ in self.nodes[level] if _path(told, level) == wanted] if wanted else []
+        return self.about.get((level, wanted), []) if wanted else []
 
 
 def _series(names: Names, node: Node) -> dict[str, str | None]:
