@@ -122,7 +122,14 @@ def chosen(archives: Mapping[str, Archive], names: tuple[str, ...] = ()) -> list
 
 def _unknown(name: str, archives: Mapping[str, Archive]) -> str:
     from catalog.nearest import near
+    from catalog.reading import shipped_matrix
+    from catalog.routes import commands
 
+    for row in shipped_matrix().of("archives").rows:
+        if row.id == name and row.route:
+            given = [w for w in commands(name, row.route) if not w.endswith(f" CONDITION --at {name}")]
+            ways = " or ".join(f"`{way}`" for way in given)
+            return f"unknown archive {name!r} of the federation, but known to the matrix: {ways}"
     text = f"unknown archive {name!r}; known are {', '.join(archives)}{near(name, archives)}"
     return f"{text} (broker archives add NAME --url {name} gives it a name)" if "://" in name else text
 

@@ -163,6 +163,8 @@ def test_every_row_of_the_survey_shows_its_route_and_state(said) -> None:  # typ
         (["matrix", "--capability", "public_apii"], 2, "did you mean public_api?"),
         (["archives", "--where", "publicapi=yes"], 2, "did you mean public_api?"),
         (["collections", "--at", "loni-id"], 5, "did you mean loni-ida?"),
+        (["probe", "nbia-cip"], 5, "`broker search series CONDITION --at tcia,idc`"),
+        (["search", "studies", "--at", "nirl"], 5, "`broker collections --at nirl`"),
         (["probe", "orthanc-dem"], 5, "did you mean orthanc-demo?"),
         (["matrix", "--as-of", "yesterday"], 2, "'yesterday' is not a date"),
         (["matrix", "--html", "/no/such/folder/x.html"], 5, "--html"),
@@ -257,6 +259,14 @@ def test_a_folder_in_place_of_the_evidence_is_named(state: Path, said: Any) -> N
     for words in (["matrix"], ["compare", "idc", "nirl"], ["archives"], ["sync", "idc"], ["probe", "idc"]):
         said(*words, code=5)
         assert str(state) in said.errors, words
+
+
+def test_what_failed_is_named_also_without_progress(said: Any, tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text('[archives.gone]\nadapter = "xnat"\nurl = "http://127.0.0.1:1"\n')
+    for verb in ("probe", "sync"):
+        said(verb, "gone", "--quiet", "--config", str(file), code=4)
+        assert "gone: not probed (unreachable)" in said.errors
 
 
 def test_a_sync_that_asks_nobody_says_so_in_every_format(said: Any) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from broker.cli import OK
-from broker.cli.routes import commands
 from broker.cli.unread import unread
 from broker.errors import BadConfig, BadQuery
 from broker.knowing.knowledge import Knowledge, conditions, judged, knowledge, own_row
@@ -18,6 +17,7 @@ from broker.registry import adapters
 from broker.safe import line
 from catalog.archives import Archive
 from catalog.matrix import ADAPTER, CATALOG, Row
+from catalog.routes import commands
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from broker.cli.matrix_export import markdown, rows_as
-from broker.cli.routes import commands
 from broker.cli.signs import dated, legend, words
 from catalog.collection import Collection, Count
 from catalog.evidence import Evidence
 from catalog.matrix import Capability, Matrix, Route, Row
 from catalog.reading import shipped_collections, shipped_matrix
+from catalog.routes import commands
 
 _MADE = "<!-- Made by `broker archives --pages docs/archives` from catalog/data. Do not edit here. -->"
 _MANY = 25  # collections of one archive that are listed

@@ -45,7 +45,7 @@ def gathered(results: AsyncIterator[Result], args: argparse.Namespace) -> list[R
         found = []
         async with aclosing(results) as each:  # type: ignore[type-var]
             async for result in each:
-                if not args.quiet:
+                if result.error or not args.quiet:
                     _clear()
                     print(line(told(result)), file=sys.stderr)
                 found.append(result)
