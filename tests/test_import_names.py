@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -163,6 +164,34 @@ def test_what_replaces_is_all_that_is_said(catalog: Catalog) -> None:
     listed = catalog.run("catalog", "list")[1]
     assert str(second) in listed
     assert str(first) not in listed
+
+
+def test_a_row_is_shown_with_where_it_comes_from(catalog: Catalog) -> None:
+    first = catalog.write("a.csv", "SeriesKey,PatientID\n1,P1\n2,P1\n")
+    second = catalog.write("b.csv", "SeriesKey,StudyDescription\nx,y\n1,\x1b[31m<b>\n")
+    catalog.take(first, "--archive", "mine")
+    catalog.take(second, "--archive", "mine")
+    code, out, _ = catalog.run("catalog", "show", "mine", "1", "--format", "json")
+    (told,) = json.loads(out)
+    assert (code, told["level"], told["values"]["PatientID"]) == (0, "SERIES", "P1")
+    assert [(origin["place"], origin["line"], origin["kind"]) for origin in told["from"]] == [
+        (str(second), 3, "csv"),
+        (str(first), 2, "csv"),
+    ]
+    assert told["from"][0]["sha256"] == hashlib.sha256(second.read_bytes()).hexdigest()
+    code, out, _ = catalog.run("catalog", "show", "mine", "P1")
+    assert (code, out.count("series\n"), "\x1b" in out) == (0, 2, False)
+    assert f"from {first} line 3, read 2" in out
+    assert catalog.run("catalog", "show", "mine", "nobody")[0] == 4
+    code, _, err = catalog.run("catalog", "show", "nowhere", "1")
+    assert (code, "see broker catalog list" in err) == (5, True)
+
+
+def test_files_of_a_folder_are_named(catalog: Catalog) -> None:
+    two(catalog, "sidecar")
+    catalog.take(catalog.folder, "--archive", "mine", "--as", "sidecar")
+    out = catalog.run("catalog", "show", "mine", "b/T1w")[1]
+    assert f"from {catalog.folder}/b/T1w.json, read 2" in out
 
 
 def test_a_row_says_where_it_stands_now(catalog: Catalog) -> None:

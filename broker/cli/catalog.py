@@ -1,4 +1,4 @@
-"""`broker catalog`: import files into the store of holdings, list what is held, forget an archive."""
+"""`broker catalog`: import files into the store of holdings, list and show them, forget an archive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from broker.cli import INCOMPLETE, OK
+from broker.cli import INCOMPLETE, OK, holding
 from broker.config import Federation, federation
 from broker.errors import BadConfig, BadInput, BadQuery
 from broker.safe import cell, line
@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
                 return _import(args, Path(place), known, store)
             case ["list"] | []:
                 return _list(args, store)
+            case ["show", archive, name]:
+                return holding.run(args, store, archive, name)
             case ["remove", archive]:
                 print(f"{archive}: {store.remove(archive):,} rows forgotten")
                 return OK
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     except StoreFault as error:
         raise BadConfig(str(error)) from error
     words = " ".join(args.words)
-    raise BadQuery(f"catalog {words}: write `import FILE-OR-FOLDER`, `list` or `remove ARCHIVE`")
+    raise BadQuery(f"catalog {words}: write import FILE-OR-FOLDER, list, show ARCHIVE NAME or remove ARCHIVE")
 
 
 def _import(args: argparse.Namespace, place: Path, known: Federation, store: Store) -> int:

@@ -111,7 +111,9 @@ def _probing(verb: argparse.ArgumentParser, pause: float) -> None:
 def catalog(verb: argparse.ArgumentParser) -> None:
     """`broker catalog`."""
     explained(verb, examples.CATALOG)
-    verb.add_argument("words", nargs="*", metavar="import FILE-OR-FOLDER | list | remove ARCHIVE")
+    verb.add_argument(
+        "words", nargs="*", metavar="import FILE-OR-FOLDER | list | show ARCHIVE NAME | remove ARCHIVE"
+    )
     verb.add_argument("--archive", default="", metavar="NAME", help="import: whose holdings these are")
     verb.add_argument("--as", dest="kind", default="", metavar="KIND", help="import: of this kind of file")
     verb.add_argument("--mapping", metavar="FILE", help="import: what the columns of a table are (TOML)")
@@ -123,6 +125,6 @@ def catalog(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--moved-from", default="", metavar="PLACE", help="import: it lay there before")
     verb.add_argument("--dry-run", action="store_true", help="import: only say what it would do")
     verb.add_argument("--rejected", metavar="FILE", help="import: write every rejected row there, as CSV")
-    verb.add_argument("--format", choices=("table", "json"), default="table", help="list: how")
+    verb.add_argument("--format", choices=("table", "json"), default="table", help="list, show: how")
     quiet(verb, "no progress")
     config(verb)
