@@ -89,8 +89,10 @@ def test_json_is_what_was_said(told) -> None:  # type: ignore[no-untyped-def]
 
 def test_csv_is_text_in_a_spreadsheet_too(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "studies", "--format", "csv", "--at", "mine", "--config", config]) == 0
-    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    assert row["StudyDescription"] == f"'{HURT}", "not a formula"
+    out = capsys.readouterr().out
+    assert "\x1b" not in out, "it is shown on terminals too"
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert row["StudyDescription"] == f"'{SHOWN}", "not a formula"
 
 
 def test_descriptions_as_json(told) -> None:  # type: ignore[no-untyped-def]
@@ -126,19 +128,24 @@ def test_progress_lines_of_an_archive_with_a_strange_name() -> None:
 async def test_collections(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Markup that an archive's HTML shows as text stays text; markup of its HTML is none of ours."""
     name = "A<script>alert(1)</script>|*b*"
+    hurt = f"=1+1\x1b[31m{name}"
     rows = [{**row, "Collection": name} for row in fixture_rows()]
+    rows += [{**row, "Collection": hurt} for row in rows[:1]]
     async with NbiaServer(rows=rows) as server:
         file = tmp_path / "f.toml"
         file.write_text(f'[archives.nbia]\nadapter = "nbia"\nurl = "{server.url}"\n')
-        words = ["collections", "--at", "nbia", "--format", form, "--config", str(file)]
+        words = ["collections", "--at", "nbia", "--more", "modality", "--format", form, "--config", str(file)]
         assert await asyncio.to_thread(main, words) == 0
-    out = capsys.readouterr().out
+    told = capsys.readouterr()
+    out = told.out
+    assert "\x1b" not in out + told.err
     if form == "json":
-        (one,) = json.loads(out)["collections"]
+        one, other = sorted(json.loads(out)["collections"], key=lambda c: c["title"], reverse=True)
+        assert other["title"] == hurt, "JSON says every character"
         assert (one["title"], one["about"]) == (name, f"Images of {name}, <i>not</i> patients")
     elif form == "csv":
-        (row,) = csv.DictReader(io.StringIO(out))
-        assert row["title"] == name
+        titles = {row["title"] for row in csv.DictReader(io.StringIO(out))}
+        assert titles == {name, "'" + hurt.replace("\x1b", "�")}
     elif form == "markdown":
         assert "<script>" not in out
         assert r"A\<script\>alert(1)\</script\>\|\*b\*" in out
