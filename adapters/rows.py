@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from adapters.shared.options import Options
 from broker.adapter import Ask, Page
-from broker.errors import BadConfig, BadQuery
+from broker.errors import BadQuery
 from broker.query import read_level
 from catalog.archives import Archive
 from catalog.capability import Can
@@ -33,14 +34,13 @@ class Rows:
     @classmethod
     def configured(cls, archive: Archive) -> Rows:
         """From a federation entry: `options.records` is a list of tables. Raises BadConfig."""
-        unknown = set(archive.options) - {"records", "level"}
-        if unknown:
-            raise BadConfig(f"archive {archive.name}: unknown option {min(unknown)!r} for rows")
+        options = Options(archive)
+        level, records = options.text("level", "study"), options.records("records")
+        options.done()
         try:
-            level = read_level(str(archive.options.get("level", "STUDY")))
+            return cls(archive.name, records, read_level(level))
         except BadQuery as error:
-            raise BadConfig(f"archive {archive.name}: {error}") from error
-        return cls(archive.name, archive.options.get("records", []), level)
+            raise options.wrong("level", str(error)) from error
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """All of them, as one page, whatever was asked."""

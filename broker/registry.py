@@ -31,7 +31,12 @@ def adapter_for(archive: Archive) -> Adapter:
             f"archive {archive.name} needs the adapter {archive.adapter!r}, which is not installed; "
             f"installed: {have}"
         )
-    return _load(known[archive.adapter]).configured(archive)
+    try:
+        return _load(known[archive.adapter]).configured(archive)
+    except BadConfig as error:
+        if archive.name in str(error):
+            raise
+        raise BadConfig(f"archive {archive.name}: {error}") from error
 
 
 def adapters() -> list[str]:

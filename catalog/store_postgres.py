@@ -131,7 +131,8 @@ class PostgresStore:
             password=self._password,
             connect_timeout=5,
             application_name="imaging-broker",
-            options=f"-c search_path=imaging_broker,public -c lock_timeout={int(PATIENCE * 1000)}",
+            # to compile a search takes longer than it then saves
+            options=f"-c search_path=imaging_broker,public -c lock_timeout={int(PATIENCE * 1000)} -c jit=off",
             autocommit=True,
         )
 

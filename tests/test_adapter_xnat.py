@@ -425,7 +425,7 @@ async def test_two_hundred_searches_left_early_leave_nothing() -> None:
             async with broker.asking("series", at=[at(server, user)], timeout=60):
                 await asyncio.sleep(0.0007 * (number % 100))
         assert not await left_behind(before)
-        assert threading.active_count() == len(before.threads)
+        assert threading.active_count() <= len(before.threads)
         assert server.answering == 0
         assert server.aborted > 50
 

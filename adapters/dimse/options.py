@@ -96,8 +96,9 @@ def _tls(options: Options, *, secure: bool) -> ssl.SSLContext | None:
     ca, cert, key = options.file("ca_file"), options.file("client_cert"), options.file("client_key")
     reference = options.text("client_key_password")
     if not secure:
-        if ca or cert or key or reference:
-            raise options.wrong("ca_file", "and client_cert, client_key are for dimse+tls:// addresses")
+        for option in ("ca_file", "client_cert", "client_key", "client_key_password"):
+            if options.given(option):
+                raise options.wrong(option, "is for dimse+tls:// addresses")
         return None
     if key and not cert:
         raise options.wrong("client_key", "needs client_cert beside it")

@@ -58,7 +58,7 @@ class Nbia:
         limits = Limits.of(archive.name, archive.limits)
         lookups = options.number("max_lookups", LOOKUPS)
         network = Network.of(archive.name, archive.network)
-        v1_url = options.text("v1_url", archive.url)
+        v1_url = options.address("v1_url", archive.url)
         options.done()
         login = headers(archive.name, archive.auth, archive.url)
         mine = login if _origin(v1_url) == _origin(archive.url) else {}

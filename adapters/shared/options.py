@@ -18,6 +18,7 @@ class Options:
     def __init__(self, archive: Archive) -> None:
         self.archive = archive.name
         self._adapter = archive.adapter
+        self._all = archive.options
         self._left = dict(archive.options)
         self._read: set[str] = set()
 
@@ -25,10 +26,14 @@ class Options:
         self._read.add(option)
         return self._left.pop(option, usual)
 
+    def given(self, option: str) -> bool:
+        """Whether anything is said."""
+        return option in self._all
+
     def text(self, option: str, usual: str = "") -> str:
         """A text."""
         value = self._take(option, usual)
-        if not isinstance(value, str):
+        if not isinstance(value, str) or "\0" in value:
             raise self.wrong(option, "must be a text")
         return value
 
@@ -37,6 +42,13 @@ class Options:
         value = self.text(option, known[0])
         if value not in known:
             raise self.wrong(option, f"must be one of {', '.join(repr(k) for k in known)}")
+        return value
+
+    def address(self, option: str, usual: str) -> str:
+        """Where something is reached by HTTP."""
+        value = self.text(option, usual)
+        if self.given(option) and not value.startswith(("http://", "https://")):
+            raise self.wrong(option, "must be an address: write it with its scheme, as in https://host/path")
         return value
 
     def number(self, option: str, usual: int) -> int:
@@ -78,6 +90,18 @@ class Options:
             return tuple(keyword(v).name for v in value)
         except UnknownKeyword as error:
             raise self.wrong(option, str(error)) from error
+
+    def records(self, option: str) -> list[dict[str, Any]]:
+        """A list of tables keyword = value."""
+        given = self._take(option, [])
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise self.wrong(option, "must be a list of tables keyword = value")
+        for name in dict.fromkeys(name for one in given for name in one):
+            try:
+                keyword(name)
+            except UnknownKeyword as error:
+                raise self.wrong(option, str(error)) from error
+        return given
 
     def promises(self, option: str) -> Promises:
         """A table of keyword = [kinds of matching]."""
