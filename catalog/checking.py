@@ -83,6 +83,8 @@ def _read(path: Path, model: Model) -> tuple[_File | None, list[Problem]]:
         return None, [Problem(path, 1, f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError as error:
         return None, [Problem(path, 1, f"not UTF-8: byte {error.start}")]
+    except RecursionError:
+        return None, [Problem(path, 1, "nested too deeply")]
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         return None, [Problem(path, int(line[1]) if line else text.count("\n") + 1, f"not TOML: {error}")]

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-DATE = re.compile(r"(\d{4}(-\d\d(-\d\d(T[\d:.]+Z)?)?)?)(/\d{4})?")
+_DAY = r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])(T[0-9:.]+Z)?)?)?"
+DATE = re.compile(rf"({_DAY})(/[0-9]{{4}})?")
 
 
 class Status(StrEnum):

@@ -218,6 +218,7 @@ def test_what_is_wrong_is_said_in_one_line_before_anything_is_asked(
 BROKEN: list[tuple[str, str]] = [
     ("archives = 3", "archives"),
     ("[archives.x\n", "not TOML"),
+    ("a = " + "[" * 5000, "not TOML"),
     ('[archives.x]\nurl = "http://h/"\n', "archives.x: adapter is missing"),
     ('[archives.x]\nadapter = "dicomweb"\nurll = "http://h/"\n', "archives.x.urll"),
     ('[archives.x]\nadapter = "dicomweb"\nurl = "hospital"\n', "archives.x.url"),

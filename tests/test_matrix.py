@@ -155,6 +155,9 @@ WRONG = [
     ("archives/nbia-cip.toml", 'status = "text"', 'status = "perhaps"', "'yes', 'no', 'partial'"),
     ("archives/nbia-cip.toml", 'kind = "survey"', 'kind = "hearsay"', "'survey'"),
     ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "last year"', "pattern"),
+    ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "2026-13"', "pattern"),
+    ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "2026-09-32"', "pattern"),
+    ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "٢٠٢٦"', "pattern"),
     ("archives/osa.toml", 'source = "midas-paper"', 'source = "nowhere"', "unknown source 'nowhere'"),
     ("archives/osa.toml", "[[cells.groupings]]", "[[cells.grouping]]", "unknown capability 'grouping'"),
     ("archives/osa.toml", "[[cells.groupings]]", "[[cells.groupings", "not TOML"),
@@ -169,7 +172,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("file", "old", "new", "said"), WRONG, ids=[f"{w[0]}-{w[3]}" for w in WRONG])
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"), WRONG, ids=[f"{w[0]}-{w[2][-9:]}-{w[3]}" for w in WRONG]
+)
 def test_what_is_wrong_in_a_file_is_named_with_its_line(
     file: str, old: str, new: str, said: str, tmp_path: Path
 ) -> None:
@@ -180,6 +185,13 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(
     number = int(re.search(r":(\d+): ", shown)[1])  # type: ignore[index]
     assert shown.startswith(place)
     assert line <= number <= line + 1 + new.count("\n"), (shown, line)
+
+
+def test_a_file_that_is_nested_without_end_is_named(tmp_path: Path) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "data")
+    place = folder / "archives" / "osa.toml"
+    place.write_text("a = " + "[" * 5000)
+    assert f"{place}:1: nested too deeply" in [str(p) for p in check(folder)]
 
 
 def test_a_quote_is_short_and_a_missing_cell_is_named(tmp_path: Path) -> None:
