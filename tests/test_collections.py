@@ -17,7 +17,7 @@ from adapters.idc.adapter import Idc
 from broker.adapter import Collects
 from broker.cli import main
 from broker.errors import BadQuery
-from broker.knowing.judging import COUNTS, judge, wheres
+from broker.knowing.judging import COUNTS, judge, mentions, wheres
 from catalog.collection import Collection, Count
 from catalog.condition import BadCondition, Where
 from catalog.evidence import Source
@@ -260,3 +260,11 @@ def test_wrong_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown archive 'nowhere'" in run(capsys, "--at", "nowhere", code=5)[1]
     assert "timeout 0" in run(capsys, "--timeout", "0", code=2)[1]
     assert set(COUNTS) <= set(run(capsys, "--where", "x=1", code=2)[1].replace(",", " ").split())
+
+
+def test_words_are_looked_for_in_what_is_said_of_the_data_set_and_not_in_notes_on_the_record() -> None:
+    c = collection(about="Brains", note="Not UCL's MIRIAD; its subjects could not be counted.")
+    assert mentions(c, ["BRAIN"])
+    assert not mentions(c, ["subjects"])
+    miriad = next(c for c in shipped_collections() if c.key == "nirl/miriad")
+    assert not mentions(miriad, ["alzheimer"]), "its note says that it is another MIRIAD"

@@ -52,7 +52,7 @@ async def test_nbia_counts_patients_and_describes() -> None:
     thorax = found["Thorax-CT"]
     assert thorax.dois == ("10.7937/broker.fixtures",)
     assert thorax.about == "Images of Thorax-CT, <i>not</i> patients", "text, not markup"
-    assert thorax.note == ""
+    assert thorax.note == "Patients as it counts them: one of two sites counts twice."
     assert asked == 3, "however many collections there are"
 
 

@@ -18,6 +18,7 @@ from catalog.evidence import Source
 
 COUNTS = "getCollectionValuesAndCounts"
 DESCRIPTIONS = "getCollectionDescriptions"
+TWICE = "Patients as it counts them: one of two sites counts twice."
 LONGEST = 12  # digits of a number of patients
 
 _NAME = (
@@ -32,7 +33,7 @@ async def collections(archive: str, door: Door, names: Iterable[str]) -> list[Co
     counts, uncounted = await _records(door, COUNTS, {"format": "json"})
     about, undescribed = await _records(door, DESCRIPTIONS, {})
     source = asked_now(archive, f"NBIA REST {door.version}", door.url("getCollectionValues", {}))
-    note = " ".join(text for text in (uncounted, undescribed) if text)
+    note = " ".join(text for text in (uncounted or TWICE, undescribed) if text)
     return [_collection(archive, n, source, counts.get(n, {}), about.get(n, {}), note) for n in names]
 
 

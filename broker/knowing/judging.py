@@ -116,9 +116,12 @@ def _texts(c: Collection, name: str) -> Sequence[str]:
 
 
 def mentions(c: Collection, words: Iterable[str]) -> bool:
-    """Whether every word stands somewhere in what is said of the data set, in any case."""
+    """Whether every word stands somewhere in what is said of the data set, in any case.
+
+    Notes are about the record (what was not told, what it is not), and not about the data set.
+    """
     lists = (*c.body_parts, *c.conditions, *c.species, *c.techniques)
-    said = (c.id, c.title, *lists, c.program, c.about, c.note, c.quote)
+    said = (c.id, c.title, *lists, c.program, c.about, c.quote)
     text = "\n".join(said).casefold()
     return all(word.casefold() in text for word in words)
 
