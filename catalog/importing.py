@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from catalog.holdings import Outcome, Source, Store, named
@@ -24,6 +24,7 @@ class Wanted:
     replace     the archive then holds exactly these rows
     dry         nothing is changed: the outcome says what would be
     moved_from  where what is imported lay when it was imported before
+    others      archives that are asked in another way, with the adapter: of them nothing is imported
     """
 
     place: Path
@@ -33,6 +34,7 @@ class Wanted:
     replace: bool = False
     dry: bool = False
     moved_from: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source, Outcome]:
@@ -44,6 +46,9 @@ def import_into(store: Store, wanted: Wanted, options: Options) -> tuple[Source,
         if chosen.unread:
             found, left = places.with_unread(found, left, chosen.unread)
         archive = named(wanted.archive or chosen.archive or _unnamed(chosen))
+        if archive in wanted.others:
+            how = f"is an archive with the adapter {wanted.others[archive]!r}"
+            raise BadFile(f"{archive} {how}; give another --archive")
         where = places.shown(str(wanted.place.resolve()))
         before = places.shown(str(Path(wanted.moved_from).resolve())) if wanted.moved_from else ""
         source = Source(archive, where, chosen.name, chosen.version, places.digest(found), before)

@@ -74,6 +74,22 @@ def renamed(archive: str, number: int) -> str:
     )
 
 
+def outdated(archive: str, number: int, old: Iterable[str]) -> str:
+    """Keys of rows without UID or key of their own that only this source gave, and does not give now."""
+    held = set(old)
+    uid, own, study, visit = (
+        f'o."{name}"' if name in held else "CAST(NULL AS TEXT)"
+        for name in ("SeriesInstanceUID", "SeriesKey", "StudyInstanceUID", "StudyKey")
+    )
+    series = f"o._level = {Level.SERIES.value} AND {uid} IS NULL AND {own} IS NULL"
+    derived = f"({visit} IS NULL OR {visit} LIKE 'derived: %')"
+    studies = f"o._level = {Level.STUDY.value} AND {study} IS NULL AND {derived}"
+    return (
+        f"SELECT o._key FROM {archive} o LEFT JOIN staged s ON s._key = o._key WHERE s._key IS NULL "
+        f"AND o._source = {number} AND o._also IS NULL AND (({series}) OR ({studies}))"
+    )
+
+
 def unused(archive: str, number: int) -> str:
     """Forget a source that no row comes from."""
     return (

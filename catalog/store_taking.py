@@ -72,6 +72,7 @@ class Taking(ABC):
         """All of the steps; the caller begins and commits."""
         for made in TABLES:
             self.all(made)
+        self._alike()
         self.load()
         self._repeated()
         number = self._number()
@@ -81,12 +82,20 @@ class Taking(ABC):
         if not replace:
             self._clashing(number, old, columns)
             self._renamed(number)
+            self._outdated(number, old)
         self._compare(number, old, columns, replace)
         self._count(number, replace)
         if self.outcome.touched:
             self._placed(number, replace)
             self.write(number, old, columns, replace)
             self._remember(number, columns)
+
+    def _alike(self) -> None:
+        """Raises BadFile for a name that differs in case only from one that is held: tables would be one."""
+        said = [self.source.archive] * 2
+        held = self.all("SELECT name FROM archives WHERE lower(name) = lower(?) AND name <> ?", said)
+        if held:
+            raise BadFile(f"the catalog holds {held[0][0]}: say --archive {held[0][0]}, or another name")
 
     def _repeated(self) -> None:
         """Rows that a file gives twice: once is enough, and a contradiction is not settled here."""
@@ -162,6 +171,13 @@ class Taking(ABC):
         for source in {source for _, source in gone}:
             self.all(sql.unused(self.table, source))
 
+    def _outdated(self, number: int, old: Sequence[str]) -> None:
+        """Forget what only this file said of what nothing names, and says no more: it would be doubled."""
+        gone = sql.outdated(self.table, number, old)
+        self.outcome.removed = int(self.all(f"SELECT count(*) FROM ({gone}) g")[0][0])
+        if self.outcome.removed:
+            self.all(f"DELETE FROM {self.table} WHERE _key IN ({gone})")
+
     def _compare(self, number: int, old: Sequence[str], columns: Sequence[str], replace: bool) -> None:
         sole = "true" if replace else f"(o._source = {number} AND o._also IS NULL)"
         now = {n: sql.value(n, old, self.keywords, sole) for n in columns}
@@ -182,7 +198,8 @@ class Taking(ABC):
         self.outcome.changed, self.outcome.added = counts.get(1, 0), counts.get(2, 0)
         gone = f"FROM {self.table} o LEFT JOIN staged s ON o._key = s._key WHERE s._key IS NULL"
         self.outcome.missing = int(self.all(f"SELECT count(*) {gone} AND o._source = {number}")[0][0])
-        self.outcome.removed = int(self.all(f"SELECT count(*) {gone}")[0][0]) if replace else 0
+        if replace:
+            self.outcome.removed = int(self.all(f"SELECT count(*) {gone}")[0][0])
 
     def _placed(self, number: int, replace: bool) -> None:
         """Where rows stand now that say what they said. What replaces all is where all comes from."""

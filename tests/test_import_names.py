@@ -166,6 +166,37 @@ def test_what_replaces_is_all_that_is_said(catalog: Catalog) -> None:
     assert str(first) not in listed
 
 
+def test_rows_that_nothing_names_are_not_doubled_by_an_edit(catalog: Catalog) -> None:
+    table = catalog.write(
+        "t.csv", "PatientID,Modality,StudyDate\nA,MR,20200101\nB,CT,20200102\nB,CT,20200102\n"
+    )
+    other = catalog.write("u.csv", "PatientID,Modality,StudyDate\nC,CT,20200103\n")
+    catalog.take(table, "--archive", "mine")
+    catalog.take(other, "--archive", "mine")
+    table.write_text("PatientID,Modality,StudyDate\nA,PT,20200101\nB,CT,20200102\n")
+    out = catalog.take(table, "--archive", "mine")[1]
+    assert out.split(" (")[0] == "mine: 1 new, 0 changed, 1 as before, 2 removed"
+    found = catalog.search("series")
+    assert sorted(zip(of(found, "PatientID"), of(found, "Modality"), strict=True)) == [
+        ("A", "PT"),
+        ("B", "CT"),
+        ("C", "CT"),
+    ]
+    table.write_text("PatientID,Modality,StudyDate,SeriesDescription\nA,PT,20200101,x\nB,CT,20200102,y\n")
+    catalog.take(table, "--archive", "mine")
+    assert sorted(map(str, of(catalog.search("series"), "SeriesDescription"))) == ["None", "x", "y"]
+
+
+def test_names_of_archives_that_differ_in_case_are_not_one(catalog: Catalog) -> None:
+    first = catalog.write("a.csv", "SeriesKey,PatientID\n1,P1\n2,P1\n")
+    second = catalog.write("b.csv", "SeriesKey,PatientID\n1,P9\n")
+    catalog.take(first, "--archive", "mine")
+    before = catalog.state()
+    code, _, err = catalog.take(second, "--archive", "Mine", "--replace")
+    assert (code, "the catalog holds mine: say --archive mine" in err) == (2, True)
+    assert catalog.state() == before
+
+
 def test_a_row_is_shown_with_where_it_comes_from(catalog: Catalog) -> None:
     first = catalog.write("a.csv", "SeriesKey,PatientID\n1,P1\n2,P1\n")
     second = catalog.write("b.csv", "SeriesKey,StudyDescription\nx,y\n1,\x1b[31m<b>\n")

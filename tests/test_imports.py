@@ -95,6 +95,10 @@ def test_the_name_of_an_archive_that_has_an_interface_is_refused(catalog: Catalo
     code, _, err = catalog.take(table, "--archive", "idc")
     assert (code, "adapter 'idc'" in err) == (2, True)
     assert catalog.take(table, "--archive", "a/b")[0] == 2
+    with catalog.config.open("a") as config:
+        config.write('[archives.nda]\nadapter = "dicomweb"\nurl = "http://127.0.0.1:9/"\n')
+    code, _, err = catalog.take(FILES / "nda_download.txt")
+    assert (code, "nda is an archive with the adapter 'dicomweb'" in err) == (2, True)
 
 
 def test_rejected_rows_are_listed(catalog: Catalog) -> None:

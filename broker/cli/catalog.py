@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace, place: Path, known: Federation, store: Store) -> int:
     from catalog.importing import Wanted, import_into
 
-    _free(args.archive, known)
     columns = _mapping(args)
     wanted = Wanted(
-        place, args.archive, args.kind, args.collection, args.replace, args.dry_run, args.moved_from
-    )
+        place, args.archive, args.kind, args.collection, args.replace, args.dry_run, args.moved_from,
+        {name: entry.adapter for name, entry in known.archives.items() if entry.adapter != "local"},
+    )  # fmt: skip
     with _Progress(not args.quiet and sys.stderr.isatty()) as progress:
         options = Options(args.encoding, args.delimiter, args.unended, columns, progress.watch)
         try:
@@ -61,13 +61,6 @@ def _import(args: argparse.Namespace, place: Path, known: Federation, store: Sto
             raise
     _told(source, outcome, args)
     return INCOMPLETE if outcome.refused else OK
-
-
-def _free(archive: str, known: Federation) -> None:
-    """Refuse the name of an archive that is spoken to in another way."""
-    entry = known.archives.get(archive)
-    if entry is not None and entry.adapter != "local":
-        raise BadInput(f"{archive} is an archive with the adapter {entry.adapter!r}; give another --archive")
 
 
 def _mapping(args: argparse.Namespace) -> Columns | None:
