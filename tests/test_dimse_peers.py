@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from asking import ask, need, report_of, uids
-from peers.dcmqrscp import Dcmqrscp
+from peers.dcmqrscp import Dcmqrscp, dcmtk
 from peers.loopback import HOST
 from peers.orthanc import Orthanc
 from peers.qrscp import Qrscp
@@ -74,7 +74,7 @@ def peer(request: pytest.FixtureRequest) -> Peer:
 def findscu(peer: Peer, level: Level, folder: Path, keys: Mapping[str, str]) -> Shown:
     """What findscu gets, read by pydicom."""
     folder.mkdir()
-    told = ["findscu", "-S", "-X", "-od", str(folder), "-aec", peer.called]
+    told = [str(dcmtk("findscu")), "-S", "-X", "-od", str(folder), "-aec", peer.called]
     for name, value in {
         "QueryRetrieveLevel": level.name,
         "SpecificCharacterSet": "ISO_IR 192",

@@ -6,7 +6,6 @@ import csv
 import http.server
 import io
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from asking import need
 from dicomweb_client.uri import URI, URIType
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers.dcmqrscp import Dcmqrscp
+from peers.dcmqrscp import Dcmqrscp, dcmtk
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
 
@@ -149,7 +148,7 @@ def test_dicomweb_client_reads_every_url() -> None:
 
 
 def test_movescu_sends_what_the_query_files_say(tmp_path: Path) -> None:
-    tool = shutil.which("movescu")
+    tool = dcmtk("movescu")
     need(None if tool else "movescu (Debian package dcmtk) is not installed")
     made = manifest("dimse", found(scp=[series(11), series(12), series(21)]))
     files = write(made, tmp_path / "moves")
@@ -177,18 +176,20 @@ def test_movescu_sends_what_the_query_files_say(tmp_path: Path) -> None:
 
 
 def test_findscu_and_getscu_find_and_fetch_what_the_query_files_say(tmp_path: Path) -> None:
-    need(Dcmqrscp.missing() or (None if shutil.which("getscu") else "getscu is not installed"))
+    need(Dcmqrscp.missing() or (None if dcmtk("getscu") else "getscu is not installed"))
     files = studies.write(tmp_path / "source", studies=4)
     listed = [(studies.study(s), r) for s, r in ((1, 1), (1, 2), (3, 1))]
     rows = [{"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{r}"} for study, r in listed]
     with Dcmqrscp(tmp_path, files) as peer:
         queries = [str(f) for f in write(manifest("dimse", found(scp=rows)), tmp_path / "moves")]
         where = ["-S", "-aec", peer.aet, "127.0.0.1", str(peer.port)]
-        seen = subprocess.run(["findscu", *where, *queries], capture_output=True, timeout=60, check=True)
+        seen = subprocess.run(
+            [str(dcmtk("findscu")), *where, *queries], capture_output=True, timeout=60, check=True
+        )
         out = tmp_path / "out"
         out.mkdir()
         for query in queries:  # dcmtk 3.6.7's getscu breaks down over the second of several files
-            words = ["getscu", "+B", "-od", str(out), *where, query]
+            words = [str(dcmtk("getscu")), "+B", "-od", str(out), *where, query]
             subprocess.run(words, capture_output=True, timeout=60, check=True)
     told = (seen.stdout + seen.stderr).decode("latin-1")
     assert told.count("Find Response:") == len(rows)

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import os
+import shutil
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from asking import need_orthanc
+from asking import need, need_orthanc
+from peers.dcmqrscp import Dcmqrscp, dcmtk
 from peers.orthanc import Orthanc
 from peers.qido.server import DICOM_JSON, QidoServer
 from yarl import URL
@@ -266,3 +270,14 @@ async def test_gzip_bomb_is_small_on_the_wire() -> None:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert answer.content_type == DICOM_JSON
         assert len(await answer.read()) < 2**20
+
+
+def test_dcmtk_is_found_where_this_environment_is_activated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pynetdicom installs a `storescu` that knows other options."""
+    need(Dcmqrscp.missing())
+    scripts = sysconfig.get_path("scripts")
+    assert (Path(scripts) / "storescu").exists()
+    found = dcmtk("storescu")
+    monkeypatch.setenv("PATH", f"{scripts}:{os.environ['PATH']}")
+    assert shutil.which("storescu") == str(Path(scripts) / "storescu")
+    assert dcmtk("storescu") == found

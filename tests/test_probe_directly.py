@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 from directly import Found, Scu, accepted, held, qido, verdict
-from peers.dcmqrscp import Dcmqrscp
+from peers.dcmqrscp import Dcmqrscp, dcmtk
 from peers.loopback import HOST
 from peers.orthanc import Orthanc
 from peers.xnat import XnatServer, fixture_site
@@ -170,7 +170,7 @@ async def test_dcmqrscp_by_findscu(dcmqrscp: Dcmqrscp) -> None:
     seen = _verdicts(result)
 
     def found(*keys: str) -> int:
-        words = ["findscu", "-v", "-S", "-aec", dcmqrscp.aet, HOST, str(dcmqrscp.port)]
+        words = [str(dcmtk("findscu")), "-v", "-S", "-aec", dcmqrscp.aet, HOST, str(dcmqrscp.port)]
         asked = [w for k in ("QueryRetrieveLevel=STUDY", "StudyInstanceUID", *keys) for w in ("-k", k)]
         done = subprocess.run([*words, *asked], capture_output=True, text=True, check=True, timeout=30)
         return (done.stdout + done.stderr).count("(Pending)")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from peers.compare import QUESTIONS, Found, expected, shown
-from peers.dcmqrscp import Dcmqrscp
+from peers.dcmqrscp import Dcmqrscp, dcmtk
 from peers.loopback import HOST
 from peers.orthanc import Orthanc
 from pydicom import config, dcmread
@@ -38,7 +38,7 @@ def directly(peer: Peer, level: str, texts: list[str]) -> Found | str:
     keys = [f"QueryRetrieveLevel={kind}", "SpecificCharacterSet=ISO_IR 192", "StudyInstanceUID"]
     keys += ["SeriesInstanceUID"] if kind == "SERIES" else []
     with tempfile.TemporaryDirectory() as folder:
-        told = ["findscu", "-v", "-S", "-X", "-od", folder, "-aec", peer.called]
+        told = [str(dcmtk("findscu")), "-v", "-S", "-X", "-od", folder, "-aec", peer.called]
         told += [part for key in (*keys, *words) for part in ("-k", key)]
         done = subprocess.run([*told, peer.host, str(peer.port)], capture_output=True, text=True, check=False)
         final = re.search(r"Final Find Response \((Fail[^)]*)\)", done.stdout + done.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -27,6 +28,17 @@ AETable END
 """
 
 
+def dcmtk(name: str) -> str | None:
+    """A program of dcmtk; pynetdicom's of the same name come first where this environment is activated."""
+    own = sysconfig.get_path("scripts")
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(name, path=os.pathsep.join(f for f in folders if f and not _same(f, own)))
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 class Dcmqrscp(Child):
     """dcmqrscp as Debian packages it, holding ``files``. It knows one AE title and refuses every other."""
 
@@ -40,7 +52,7 @@ class Dcmqrscp(Child):
     @staticmethod
     def missing() -> str | None:
         """Why none can be started on this machine, or ``None`` when one can."""
-        if not all(shutil.which(name) for name in PROGRAMS):
+        if not all(dcmtk(name) for name in PROGRAMS):
             return "dcmtk is not installed (Debian: dcmtk)"
         return shim.missing("dcmqrscp")
 
@@ -62,7 +74,7 @@ def store(port: int, aet: str, files: Sequence[Path]) -> None:
     """Store files by C-STORE, as scanners do. Raises PeerError for what is not taken."""
     if not files:
         return
-    told = ["storescu", "-R", "-aec", aet, HOST, str(port), *map(str, files)]
+    told = [str(dcmtk("storescu")), "-R", "-aec", aet, HOST, str(port), *map(str, files)]
     done = subprocess.run(
         told, env=os.environ | NO_DELAY, capture_output=True, text=True, check=False, timeout=120
     )
