@@ -343,3 +343,16 @@ def test_an_own_archive_may_be_called_as_a_program_is(said: Any, tmp_path: Path)
     assert said("compare", "idc", "xnat", *asked)
     assert said("compare", "midas", "xnat", *asked)
     assert said("matrix", "xnat", "--why", "--config", str(file)).count("(xnat)") == 2
+
+
+def test_a_reader_who_has_gone_is_the_same_for_every_print() -> None:
+    """rich ends with 1, whatever the command says."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(text)
+
+    screen = printing.console()
+    screen.file = Gone()
+    with pytest.raises(BrokenPipeError):
+        screen.print("x")

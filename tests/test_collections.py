@@ -268,3 +268,14 @@ def test_words_are_looked_for_in_what_is_said_of_the_data_set_and_not_in_notes_o
     assert not mentions(c, ["subjects"])
     miriad = next(c for c in shipped_collections() if c.key == "nirl/miriad")
     assert not mentions(miriad, ["alzheimer"]), "its note says that it is another MIRIAD"
+
+
+def test_where_nobody_answers_the_exit_code_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text('[archives.gone]\nadapter = "xnat"\nurl = "http://127.0.0.1:1"\n')
+    _, err = run(capsys, "--at", "gone", "--config", str(file), code=4)
+    assert "gone: failed: unreachable" in err
+    _, err = run(capsys, "--at", "gone,nirl", "--config", str(file), code=3)
+    assert "INCOMPLETE" in err

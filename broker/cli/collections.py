@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from broker.cli import INCOMPLETE, OK
+from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names
 from broker.cli.matrix_export import rows_as
 from broker.knowing.collecting import Collections, gather
@@ -51,7 +51,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(_exported(shown, found, args.format))
     _report(found, len(shown), shown_too=args.include_unknown)
-    return OK if found.complete else INCOMPLETE
+    return OK if found.complete else NOTHING if _silent(found) else INCOMPLETE
+
+
+def _silent(found: Collections) -> bool:
+    """Whether nobody answered: no archive that was asked, and no record stands in for one."""
+    return not (found.kept or found.unknown) and all(t.why and not (t.mute or t.records) for t in found.told)
 
 
 def _report(found: Collections, shown: int, *, shown_too: bool) -> None:

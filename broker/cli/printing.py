@@ -21,9 +21,16 @@ WIDE = 160  # columns where no terminal sets a width
 READABLE = 14  # characters below which words are no longer read in a column
 
 
+class _Screen(Console):
+    """A console that leaves it to the command what a reader who has gone means for its exit code."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    return _Screen(width=None if sys.stdout.isatty() else WIDE, highlight=False)
 
 
 def table(*heads: str, whole: tuple[str, ...] = (), right: tuple[str, ...] = ()) -> Table:
