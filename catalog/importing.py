@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from catalog.holdings import Outcome, Source, Store, named
+from catalog.imports import csv_mapped, text
 from catalog.imports import files as places
-from catalog.imports import text
 from catalog.imports.kinds import kind, recognized
 from catalog.imports.rows import File, Found, Kind, Options, Rejected, Row
 from catalog.problems import BadFile
@@ -98,12 +98,25 @@ def _rows(chosen: Kind, found: list[File], options: Options) -> Found:
         return
     several = len(found) > 1
     for done, file in enumerate(found, 1):
-        if several and not chosen.fits(text.head(file)):
+        if several and not _fits(chosen, file, options):
             yield Rejected(0, f"not of kind {chosen.name}", file.name)
         else:
             yield from chosen.read([file], options)
         if options.progress:
             options.progress(done, len(found))
+
+
+def _fits(chosen: Kind, file: File, options: Options) -> bool:
+    """Whether a file of a folder is of the kind, with what the user says of its columns."""
+    beginning = text.head(file)
+    if options.delimiter:
+        beginning = text.with_commas(beginning, options.delimiter)
+    if options.mapping:
+        mark = "," if options.delimiter else csv_mapped.delimiter(file)
+        return bool(
+            {name.strip().lower() for name in options.mapping.columns} & set(text.header_of(beginning, mark))
+        )
+    return chosen.fits(beginning)
 
 
 def _collected(rows: Iterator[Row | Rejected], collection: str) -> Iterator[Row | Rejected]:

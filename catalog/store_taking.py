@@ -111,7 +111,8 @@ class Taking(ABC):
             "JOIN staged s ON s._n = a._first ORDER BY r._n"
         )
         for line, file, first, elsewhere, other in told:
-            where = elsewhere if elsewhere != file else f"line {first}"
+            here = f"line {first}" if first else "something before"
+            where = elsewhere if elsewhere != file else here
             how = "with other values" if other else "the same again"
             self.outcome.reject(Rejected(line, f"it tells of what {where} tells of, {how}", file))
         self.all(

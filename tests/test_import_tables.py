@@ -100,6 +100,25 @@ def test_a_proposal_is_followed_by_copy_and_paste(
     assert sorted(of(found, "StudyKey")) == ["derived: A | bl | 20100503", "derived: B | bl | 20100504"]
 
 
+def test_tables_of_a_folder_are_read_by_one_mapping(catalog: Catalog) -> None:
+    mapping = catalog.write("m.toml", '[columns]\n"S"="PatientID"\n"D"="StudyDate"\n')
+    for name in ("a", "b"):
+        catalog.write(f"in/{name}.csv", f"S;D\n{name};6/1/2010\n")
+    catalog.write("in/notes.txt", "nothing of it\n")
+    words = ("--archive", "mine", "--mapping", str(mapping), "--delimiter", ";")
+    code, out, err = catalog.take(catalog.folder / "in", *words)
+    assert (code, out.split(",")[0], "notes.txt: not of kind csv" in err) == (3, "mine: 2 new", True)
+    assert sorted(of(catalog.search("series", "StudyDate=20100601"), "PatientID")) == ["a", "b"]
+
+
+def test_a_folder_of_tables_is_recognized_with_its_delimiter(catalog: Catalog) -> None:
+    for name in ("1", "2"):
+        catalog.write(f"in/{name}.csv", IDA.replace(",", ";").replace("I1", f"I{name}"))
+    code, _, err = catalog.take(catalog.folder / "in", "--delimiter", ";")
+    assert code == 0, err
+    assert sorted(of(catalog.search("series"), "SeriesKey")) == ["1", "2"]
+
+
 WRONG = {
     "two columns for one": ('[columns]\n"S"="PatientID"\n"T"="PatientID"\n', "PatientID stands in it twice"),
     "a column and a constant": (

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:[ T].*)?")
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T](.*))?")
+_TURNED = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
+_NAMED = re.compile(r"(\d{1,2})[- ]([a-z]{3,9})[- ](\d{4})", re.IGNORECASE)
+_MONTHS = ("january february march april may june july august september october november december").split()
 _PLAIN = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?\d*)?")
 _AGE = re.compile(r"\d{3}[DWMY]")
@@ -45,12 +48,20 @@ def said(text: str | None) -> str | None:
 
 
 def date(text: str | None) -> str | None:
-    """M/D/YYYY (as in the United States), YYYY-MM-DD or YYYYMMDD, with or without a time, as YYYYMMDD."""
+    """M/D/YYYY (as in the United States), YYYY-MM-DD or YYYYMMDD, with or without a time, as YYYYMMDD.
+
+    Also YYYY/M/D and 21-Jun-2017, which can mean one day only.
+    """
     bare = (text or "").strip()
     slashed = _SLASHED.fullmatch(bare)
     if slashed:
         return _day(slashed[3], slashed[1], slashed[2])
-    found = _ISO.fullmatch(bare) or _PLAIN.fullmatch(bare)
+    named = _NAMED.fullmatch(bare)
+    if named:
+        word = named[2].lower()
+        month = next((n for n, name in enumerate(_MONTHS, 1) if name.startswith(word)), 0)
+        return _day(named[3], str(month), named[1])
+    found = _ISO.fullmatch(bare) or _PLAIN.fullmatch(bare) or _TURNED.fullmatch(bare)
     return _day(found[1], found[2], found[3]) if found else None
 
 
