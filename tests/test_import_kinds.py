@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import shutil
 from pathlib import Path
@@ -139,6 +140,14 @@ def test_a_sidecar_says_ages_as_dicom_does_and_no_number_is_infinite(catalog: Ca
     (found,) = catalog.search("series", "PatientAge=034Y")
     (about,) = store(catalog.place).held().values()
     assert (found["SeriesKey"], set(about.columns)) == ("a", {"SeriesKey", "PatientAge", "StudyKey"})
+
+
+def test_numbers_in_sidecars_keep_their_digits(catalog: Catalog) -> None:
+    said = {"ConversionSoftware": "dcm2niix", "PatientID": 12345678, "StudyID": int("9" * 400)}
+    text = json.dumps({**said, "SeriesNumber": int("9" * 400), "RepetitionTime": 2.3456789})
+    assert catalog.take(catalog.write("a.json", text), "--archive", "mine")[0] == 0
+    (found,) = catalog.search("series", "PatientID=12345678", "RepetitionTime=2345.6789")
+    assert found["StudyID"] == "9" * 400
 
 
 def test_files_that_are_empty_are_called_so(catalog: Catalog) -> None:

@@ -29,6 +29,8 @@ def load(file: File) -> Any:
 
 def number(value: Any, times: float = 1.0) -> str | None:
     """A number as text, in another unit; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return f"{round(value * times, 6):g}" if abs(value) < 1e6 else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return f"{round(value * times, 6):.12g}" if abs(value) < 1e6 else str(value)

@@ -6,6 +6,7 @@ patient: then the file's name is the key.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import PurePosixPath
 from typing import Any
@@ -73,6 +74,8 @@ def described(said: dict[str, Any]) -> dict[str, str | tuple[str, ...] | None]:
 
 
 def _text(value: Any) -> str | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.12g}" if math.isfinite(value) else None
     return words.said(value) if isinstance(value, str) else None
