@@ -152,7 +152,11 @@ def _file(path: str | Path | None) -> Path | None:
     named = path or os.environ.get(VARIABLE)
     if named:
         file = Path(named).expanduser()
-        if not file.is_file():
+        try:
+            there = file.is_file()
+        except OSError as error:
+            raise BadConfig(f"federation file {file}: {error.strerror}") from error
+        if not there:
             raise BadConfig(f"no federation file {file}")
         return file
     usual = places.configuration("federation.toml")

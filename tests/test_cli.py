@@ -200,6 +200,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["search", "series", "--at", "xnat-central"], 5, "is retired, as of 2023-10-15"),
     (["search", "series", "--require", "tcia"], 5, "not among the archives asked"),
     (["search", "series", "--config", "/no/such/file.toml"], 5, "no federation file"),
+    (["search", "series", "--config", "/" + "x" * 300], 5, "File name too long"),
     (["search", "series", "--output", "/no/such/folder/x"], 5, "--output"),
 ]
 

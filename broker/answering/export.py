@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from broker.answering.found import Found
+from broker.joining import words
 from broker.joining.entity import Entity
 from broker.joining.link import reasons
 from broker.joining.locations import locations
@@ -42,14 +43,15 @@ def envelope(answer: Found) -> dict[str, Any]:
 
 def entity(e: Entity) -> dict[str, Any]:
     """One entity with every archive's word on it."""
+    said = e.said
     return {
         "level": e.level.name,
         "uid": e.uid,
         "archives": list(e.archives),
-        "values": plain(e.values),
-        "said": {archive: plain(own) for archive, own in e.said.items()},
-        "normal": {archive: plain(own) for archive, own in e.normal.items()},
-        "unreadable": {archive: list(keywords) for archive, keywords in e.unreadable.items()},
+        "values": plain(words.shown(said)),
+        "said": {archive: plain(own) for archive, own in said.items()},
+        "normal": {archive: plain(own) for archive, own in words.in_form(said).items()},
+        "unreadable": {archive: list(keywords) for archive, keywords in words.unreadable(said).items()},
         "conflicts": {keyword: plain(by) for keyword, by in e.conflicts.items()},
         "collision": {keyword: plain(by) for keyword, by in e.collision.items()},
         "unknown": {archive: list(keywords) for archive, keywords in e.unknown.items()},

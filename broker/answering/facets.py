@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from broker.adapter import Facet
 from broker.answering.counts import Listed
-from broker.joining.entity import PATIENT_KEYWORDS, Entity, Key, Saying, listed, patient_key
+from broker.joining.entity import PATIENT_KEYWORDS, Entity, Key, Saying, patient_key
+from broker.joining.words import listed
 from broker.meaning import values
 from catalog.keywords import Level
 

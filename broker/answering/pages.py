@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import BadQuery
-from broker.joining.entity import Entity, listed
+from broker.joining.entity import Entity
+from broker.joining.words import listed
 from broker.meaning import values
 from broker.meaning.normal import comparable
 from broker.query import Query

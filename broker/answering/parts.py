@@ -11,7 +11,7 @@ from broker.adapter import Facet
 from broker.answering.counts import FacetCounts, Part, combined, facets_of
 from broker.answering.facets import Sheet
 from broker.errors import BadQuery
-from broker.joining.entity import listed
+from broker.joining.words import listed
 
 if TYPE_CHECKING:
     from broker.answering.found import Found

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from broker.answer import Answer
 from broker.answering.export import plain
-from broker.joining.entity import PATIENT_KEYWORDS, Entity, listed, patient_key
+from broker.joining.entity import PATIENT_KEYWORDS, Entity, patient_key
+from broker.joining.words import listed
 from broker.matching import Value
 from broker.meaning import values
 from broker.report import Report, Status

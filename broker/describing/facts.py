@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from broker.answer import Answer
 from broker.answering.columns import DATE, typed
-from broker.joining.entity import listed
 from broker.joining.locations import locations
+from broker.joining.words import listed
 from broker.manifests.items import Item, items
 from broker.safe import line
 from catalog.archives import Archive

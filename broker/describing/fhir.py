@@ -12,7 +12,8 @@ from typing import Any
 from broker.answer import Answer
 from broker.answering.columns import DATE, typed
 from broker.errors import BadQuery
-from broker.joining.entity import Entity, listed
+from broker.joining.entity import Entity
+from broker.joining.words import listed
 from broker.manifests.items import Item, items, web
 from broker.matching import Value
 from broker.meaning import values

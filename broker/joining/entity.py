@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
 
+from broker.joining import words
 from broker.joining.identity import contradictions
 from broker.joining.rules import NO_RULES, Rules, dummy
+from broker.joining.words import UNION, listed, together
 from broker.matching import Value
-from broker.meaning.normal import UNREADABLE, comparable, normal
+from broker.meaning.normal import comparable
 from catalog.keywords import SEVERAL, USUAL, Level
 
 Key = str | tuple[str, ...]
 
 
 PATIENT_KEYWORDS = ("Collection", "IssuerOfPatientID", "PatientID")
-
-UNION = frozenset({"ModalitiesInStudy", "SOPClassesInStudy"})
-"""Of these an archive knows those of its own copy; all of them together are right."""
 
 
 def patient_key(archive: str, said: Sequence[Value]) -> Key | None:
@@ -162,7 +159,7 @@ class Entity:
             for keyword, value in zip(source.keywords, row, strict=True):
                 if value is not None:
                     own.setdefault(keyword, []).append(value)
-        return {a: {k: _together(said) for k, said in own.items()} for a, own in told.items()}
+        return {a: {k: together(said) for k, said in own.items()} for a, own in told.items()}
 
     @property
     def values(self) -> dict[str, Value]:
@@ -170,14 +167,7 @@ class Entity:
 
         ModalitiesInStudy and SOPClassesInStudy have those of all archives.
         """
-        shown: dict[str, Value] = {}
-        for own in self.said.values():
-            for keyword, value in own.items():
-                if shown.get(keyword) in (None, ""):
-                    shown[keyword] = value
-                elif keyword in UNION:
-                    shown[keyword] = _together((shown[keyword], value))
-        return shown
+        return words.shown(self.said)
 
     @property
     def unknown(self) -> dict[str, tuple[str, ...]]:
@@ -195,12 +185,13 @@ class Entity:
         One archive disagrees with itself where it gives a study two dates, in two records or in one. An empty
         value beside a value is no conflict, and neither are parts of a union.
         """
-        if len(self._sayings) == 1 and not any(isinstance(value, tuple) for value in self._sayings[0][1]):
+        alone = len(self._sayings) == 1
+        if alone and not any(isinstance(value, tuple) for value in self._sayings[0][1]):
             return {}
         found: dict[str, dict[str, Value]] = {}
         for archive, own in self.said.items():
             for keyword, value in own.items():
-                if value != "":
+                if value != "" and (isinstance(value, tuple) or not alone):
                     found.setdefault(keyword, {})[archive] = value
         return {k: by for k, by in found.items() if self._disagree(k)}
 
@@ -217,25 +208,12 @@ class Entity:
     @property
     def normal(self) -> dict[str, dict[str, Value]]:
         """archive -> keyword -> the value in DICOM's own form, where the archive wrote it otherwise."""
-        found: dict[str, dict[str, Value]] = {}
-        for archive, own in self.said.items():
-            for keyword, value in own.items():
-                raw = tuple(listed(value))
-                items = tuple(normal(keyword, v).value for v in raw)
-                if items != raw:
-                    found.setdefault(archive, {})[keyword] = items if len(items) > 1 else items[0]
-        return found
+        return words.in_form(self.said)
 
     @property
     def unreadable(self) -> dict[str, tuple[str, ...]]:
         """archive -> keywords of which the value cannot be read as what it should be."""
-        flagged = {
-            archive: tuple(
-                k for k, v in own.items() if any(normal(k, item).flag == UNREADABLE for item in listed(v))
-            )
-            for archive, own in self.said.items()
-        }
-        return {archive: keywords for archive, keywords in flagged.items() if keywords}
+        return words.unreadable(self.said)
 
 
 def _differing(given: Iterable[Saying]) -> tuple[Saying, ...]:
@@ -250,19 +228,3 @@ def _one_value(keyword: str, level: Level) -> bool:
     """Whether an entity of this level can only have one value of an attribute."""
     known = USUAL.get(keyword)
     return known is not None and known.level <= level and keyword not in SEVERAL
-
-
-def _together(said: Sequence[Value]) -> Value:
-    """What one archive says in several records; nothing is overwritten."""
-    if len(said) == 1:
-        return said[0]
-    different = [value for value in dict.fromkeys(said) if value != ""]
-    if len(different) < 2:
-        return different[0] if different else ""
-    items: Iterable[Any] = chain.from_iterable((v,) if isinstance(v, str) else v or () for v in different)
-    return tuple(dict.fromkeys(items))
-
-
-def listed(value: Value) -> Iterable[str]:
-    """The texts of a value; the items of a sequence are none."""
-    return (value,) if isinstance(value, str) else [v for v in value or () if isinstance(v, str)]

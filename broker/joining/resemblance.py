@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from broker.joining.entity import Entity, listed
+from broker.joining.entity import Entity
 from broker.joining.rules import dummy
+from broker.joining.words import listed
 from broker.matching import Value
 from broker.meaning.normal import comparable, normal
 from catalog.keywords import Level

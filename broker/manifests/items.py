@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from broker.answer import Answer
 from broker.errors import BadQuery
-from broker.joining.entity import Entity, listed
+from broker.joining.entity import Entity
 from broker.joining.locations import Location, locations
+from broker.joining.words import listed
 from broker.meaning import values
 from catalog.archives import Archive
 from catalog.keywords import Level

@@ -5,6 +5,7 @@ A value that cannot be read is flagged and left as it is: `66` is no age (years?
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from broker.meaning import values
 from catalog.keywords import USUAL, UnknownKeyword, keyword
 
 UNREADABLE, CHARSET = "unreadable", "charset"
+SHORT = 64  # characters of a value that is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,18 @@ def normal(name: str, raw: str) -> Normal:
     >>> normal("PatientSex", "male"), normal("StudyDate", "2020.06.22").value, normal("PatientAge", "66").flag
     (Normal(value='M', flag=''), '20200622', 'unreadable')
     """
+    return _short(name, raw) if len(raw) <= SHORT else _normal(name, raw)
+
+
+def _normal(name: str, raw: str) -> Normal:
     if not raw.strip(" \0"):
         return Normal("")
     reader = _BY_KEYWORD.get(name) or _BY_VR.get(_vr(name), _text)
     found = reader(raw)
     return found if isinstance(found, Normal) else Normal(raw, UNREADABLE) if found is None else Normal(found)
+
+
+_short = functools.lru_cache(maxsize=20_000)(_normal)  # the same few words come again and again
 
 
 def comparable(name: str, raw: str) -> str:
