@@ -199,6 +199,13 @@ class Store(Protocol):
         """
         ...
 
+    def twin(self, reader: Reader) -> Callable[[Callable[[], bool]], Reader]:
+        """How to get another connection, in another thread, that sees the very state which `reader` sees.
+
+        It must be got while `reader` is open.
+        """
+        ...
+
 
 def told(reader: Reader, archive: str) -> Held | None:
     """What is held of an archive in the state that a reader sees; None if nothing is. Raises StoreFault."""

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL
 
 from catalog import store_sql as sql
 
@@ -80,7 +81,9 @@ class PostgresReader:
         connect: Callable[[], Watched],
         faults: Callable[[], AbstractContextManager[None]],
         gone: Gone,
+        snapshot: str = "",
     ) -> None:
+        self._snapshot = snapshot
         self._faults = faults
         self._pool = (os.getpid(), url)
         self._busy = False
@@ -114,10 +117,15 @@ class PostgresReader:
         """
         with self._working():
             if self._db.autocommit:
-                self._db.autocommit = False
+                self._begin()
             self._rest()
             self._rows = self._db.cursor().stream(*sql.bound(text, values), size=CHUNK)
             self._ended = False
+
+    def _begin(self) -> None:
+        self._db.autocommit = False
+        if self._snapshot:
+            self._db.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(self._snapshot))
 
     def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
         """The next rows of it."""

@@ -17,11 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from catalog import numbers
 from catalog import store_sql as sql
-from catalog.holdings import Held, Imported, Outcome, Source, named, table
+from catalog.holdings import Held, Imported, Outcome, Reader, Source, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Corrupt, Missing, StoreFault
 from catalog.store_taking import ABOUT, SOURCES, STAGED, Taking, spool
@@ -79,6 +79,12 @@ class DuckStore:
         del gone
         with _faults(self.path):
             return _shared(self.path)
+
+    def twin(self, reader: Reader) -> Callable[[Callable[[], bool]], duckdb.DuckDBPyConnection]:
+        """Another cursor of the same file."""
+        with _faults(self.path):
+            cursor = _searching(cast("duckdb.DuckDBPyConnection", reader).cursor())
+        return lambda _: cursor
 
     def take(
         self, source: Source, found: Iterable[Row | Rejected], replace: bool = False, dry: bool = False
@@ -236,9 +242,13 @@ def _shared(path: Path) -> duckdb.DuckDBPyConnection:
             db.execute(f"ATTACH '{_literal(path)}' AS held (READ_ONLY)")
             db.execute(FOLDED)
             known = _OPEN[key] = (state, db)
-        cursor = known[1].cursor()
-        cursor.execute("SET search_path = 'held.main,memory.main'")
-        return cursor
+        return _searching(known[1].cursor())
+
+
+def _searching(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A cursor that finds the tables of the file, and what is defined beside them."""
+    cursor.execute("SET search_path = 'held.main,memory.main'")
+    return cursor
 
 
 def _state(path: Path) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.tables.pages import pages
+from adapters.tables.pages import Asked, pages
 from adapters.tables.worker import Worker
 from broker.adapter import Ask, Page
 from broker.errors import ServerFault
@@ -23,6 +23,7 @@ class Numbers:
     def __init__(self, most: int) -> None:
         self.left = iter(range(most))
         self.fetches = 0
+        self.closed = False
 
     def execute(self, text: str, values: Sequence[str]) -> None:
         raise NotImplementedError
@@ -35,7 +36,7 @@ class Numbers:
         return
 
     def close(self) -> None:
-        return
+        self.closed = True
 
 
 class Counting:
@@ -54,12 +55,16 @@ def ask(limit: int | None = None) -> Ask:
     return Ask(Level.SERIES, (), ("Modality",), limit)
 
 
+def one(db: Numbers) -> list[tuple[Any, ...]]:
+    return [("1",)]
+
+
 async def read(most: int, limit: int | None = None, sizes: tuple[int, int] = (2, 3)) -> list[Page]:
     db = Numbers(most)
     worker: Worker[Numbers] = Worker("numbers", lambda _: db, lambda _: None)
     try:
-        rows = await worker.run(lambda d: d.fetchmany(sizes[0]))
-        async with aclosing(pages(worker, ask(limit), rows, Counting(), sizes)) as found:
+        asked: Asked[Numbers] = Asked(lambda d: d.fetchmany(sizes[0]), Counting(), sizes=sizes)
+        async with aclosing(pages(worker, ask(limit), asked)) as found:
             return [page async for page in found]
     finally:
         await worker.close()
@@ -76,7 +81,7 @@ async def test_every_row_comes_once_and_then_what_is_undecided(most: int, limit:
 
 async def test_the_undecided_are_counted_while_the_last_page_is_looked_at() -> None:
     counting, worker = Counting(), Worker[Numbers]("numbers", lambda _: Numbers(0), lambda _: None)
-    async with aclosing(pages(worker, ask(), [("1",)], counting)) as found:
+    async with aclosing(pages(worker, ask(), Asked(one, counting))) as found:
         await anext(found)
         assert await asyncio.to_thread(counting.asked.wait, 10)
     await worker.close()
@@ -84,7 +89,7 @@ async def test_the_undecided_are_counted_while_the_last_page_is_looked_at() -> N
 
 async def test_who_has_enough_and_leaves_has_nothing_counted() -> None:
     counting, worker = Counting(), Worker[Numbers]("numbers", lambda _: Numbers(0), lambda _: None)
-    async with aclosing(pages(worker, ask(limit=1), [("1",)], counting)) as found:
+    async with aclosing(pages(worker, ask(limit=1), Asked(one, counting))) as found:
         await anext(found)
     await worker.close()
     assert not counting.asked.is_set()
@@ -99,9 +104,44 @@ async def test_what_fails_ahead_is_raised_where_it_is_wanted_and_nowhere_else() 
 
     for wanted in (True, False):
         worker = Worker[Numbers]("numbers", lambda _: Numbers(0), translated)
-        async with aclosing(pages(worker, ask(), [("1",)], fails)) as found:
+        async with aclosing(pages(worker, ask(), Asked(one, fails))) as found:
             assert (await anext(found)).rows == [("1",)]
             if wanted:
                 with pytest.raises(ServerFault, match="the index: disk"):
                     await anext(found)
         await worker.close()
+
+
+async def test_with_a_twin_the_undecided_are_counted_while_the_rows_are_sought() -> None:
+    counting, twin = Counting(), Numbers(0)
+    worker = Worker[Numbers]("numbers", lambda _: Numbers(0), lambda _: None)
+
+    def first(db: Numbers) -> list[tuple[Any, ...]]:
+        assert counting.asked.wait(10), "it is counted beside"
+        return one(db)
+
+    async with aclosing(pages(worker, ask(), Asked(first, counting, lambda _: twin))) as found:
+        told = [page async for page in found]
+    await worker.close()
+    assert [p.unknown for p in told] == [{}, {"Modality": 3}]
+    assert twin.fetches == 1
+    assert twin.closed
+
+
+async def test_where_no_twin_can_be_had_the_undecided_are_counted_all_the_same() -> None:
+    def refused(stop: threading.Event) -> Numbers:
+        raise OSError("too many connections")
+
+    worker = Worker[Numbers]("numbers", lambda _: Numbers(0), lambda e: ServerFault(str(e)))
+    async with aclosing(pages(worker, ask(), Asked(one, Counting(), refused))) as found:
+        told = [page async for page in found]
+    await worker.close()
+    assert [p.unknown for p in told] == [{}, {"Modality": 3}]
+
+
+async def test_who_leaves_lets_the_twin_go() -> None:
+    worker, twin = Worker[Numbers]("numbers", lambda _: Numbers(0), lambda _: None), Numbers(0)
+    async with aclosing(pages(worker, ask(), Asked(one, Counting(), lambda _: twin))) as found:
+        await anext(found)
+    await worker.close()
+    assert twin.closed

@@ -16,8 +16,8 @@ from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import statement
-from adapters.tables.pages import SIZES, Rows, pages
-from adapters.tables.unknown import unknown
+from adapters.tables.pages import SIZES, Asked, Rows, pages
+from adapters.tables.unknown import counts, unknown
 from adapters.tables.worker import Worker, everything
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault
@@ -82,9 +82,8 @@ class Idc:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ServerFault."""
         worker = Worker("idc", self._open, _translated)
         try:
-            rows = await worker.run(partial(_begun, ask=ask, size=self.sizes[0]))
-            undecided = None if ask.unknown else partial(_unknown, ask=ask)
-            async with aclosing(pages(worker, ask, rows, undecided, self.sizes)) as found:
+            asked = await worker.run(partial(self._planned, ask=ask))
+            async with aclosing(pages(worker, ask, asked)) as found:
                 async for page in found:
                     yield page
         except Malformed:
@@ -92,6 +91,18 @@ class Idc:
             raise
         finally:
             await worker.close()
+
+    def _planned(self, db: duckdb.DuckDBPyConnection, ask: Ask) -> Asked[duckdb.DuckDBPyConnection]:
+        """What is to be done. What is no copy has tables that no other connection sees."""
+        first = partial(_first, ask=ask, size=self.sizes[0])
+        if ask.unknown:
+            return Asked(first, sizes=self.sizes)
+        told = _missing(db)
+        undecided = partial(unknown, ask=ask, missing=told, layout=LAYOUT)
+        if not self._place or not counts(ask, told) or ask.limit:
+            return Asked(first, undecided, sizes=self.sizes)
+        beside = db.cursor()
+        return Asked(first, undecided, lambda _: beside, self.sizes)
 
     def _forget(self) -> None:
         """A damaged copy is removed: the next search makes another."""
@@ -113,7 +124,7 @@ class Idc:
             return None
         worker = Worker("idc", self._open, _translated)
         try:
-            told = await worker.run(partial(_unknown, ask=ask))
+            told = await worker.run(lambda db: unknown(db, ask, _missing(db), LAYOUT))
             return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told)
         finally:
             await worker.close()
@@ -164,15 +175,14 @@ class Idc:
         return db
 
 
-def _begun(db: duckdb.DuckDBPyConnection, ask: Ask, size: int) -> Rows:
-    """The first rows."""
+def _first(db: duckdb.DuckDBPyConnection, ask: Ask, size: int) -> Rows:
     db.execute(*statement(ask, LAYOUT))
     return db.fetchmany(size)
 
 
-def _unknown(db: duckdb.DuckDBPyConnection, ask: Ask) -> dict[str, int]:
-    """How many were left out because a condition is unknown of them."""
-    return unknown(db, ask, dict(everything(db, "FROM missing", [])), LAYOUT)
+def _missing(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Of how many series a condition on a keyword is unknown, where that was counted."""
+    return dict(everything(db, "FROM missing", []))
 
 
 def duckdb_in_memory() -> duckdb.DuckDBPyConnection:

@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from adapters.local.layout import capabilities, layout, missing
 from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import Layout, statement
-from adapters.tables.pages import SIZES, pages
-from adapters.tables.unknown import unknown
+from adapters.tables.pages import SIZES, Asked, Rows, pages
+from adapters.tables.unknown import counts, unknown
 from adapters.tables.worker import Worker
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
@@ -80,12 +79,19 @@ class Local:
         held = self._some(told(db, self._archive))
         return held, layout(held, self._store.dialect)
 
-    def _begun(self, db: Reader, ask: Ask) -> tuple[Held, Layout, list[tuple[Any, ...]]]:
-        """The first rows, with what they are rows of."""
+    def _planned(self, db: Reader, ask: Ask) -> Asked[Reader]:
+        """What is to be done, in the very state that is read."""
         held, lay = self._now(db)
         self.via = f"catalog, as of {held.as_of}"
-        db.execute(*statement(ask, lay))
-        return held, lay, db.fetchmany(self.sizes[0])
+        first = partial(_first, text=statement(ask, lay), size=self.sizes[0])
+        if ask.unknown:
+            return Asked(first, sizes=self.sizes)
+        told = missing(held)
+        undecided = partial(unknown, ask=ask, missing=told, layout=lay)
+        if not counts(ask, told) or ask.limit:
+            return Asked(first, undecided, sizes=self.sizes)
+        twin = self._store.twin(db)
+        return Asked(first, undecided, lambda stop: twin(stop.is_set), self.sizes)
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ArchiveError."""
@@ -93,9 +99,8 @@ class Local:
         ask = replace(ask, fields=tuple(k for k in ask.fields if self.can.gives(k)))
         worker = self._worker()
         try:
-            held, lay, rows = await worker.run(lambda db: self._begun(db, ask))
-            undecided = None if ask.unknown else partial(unknown, ask=ask, missing=missing(held), layout=lay)
-            async with aclosing(pages(worker, ask, rows, undecided, self.sizes)) as found:
+            asked = await worker.run(partial(self._planned, ask=ask))
+            async with aclosing(pages(worker, ask, asked)) as found:
                 async for page in found:
                     yield page
         finally:
@@ -122,6 +127,11 @@ class Local:
         """What is held, and since when. Raises ArchiveError."""
         held = self._known()
         return f"catalog of {held.as_of}, {sum(held.rows.values()):,} rows"
+
+
+def _first(db: Reader, text: sql.Clause, size: int) -> Rows:
+    db.execute(*text)
+    return db.fetchmany(size)
 
 
 def _translated(error: Exception) -> ArchiveError | None:

@@ -1,12 +1,20 @@
-"""The rows of a statement as pages. While one is looked at, the thread already does what comes next."""
+"""The rows of a statement as pages. While one is looked at, the thread already does what comes next.
+
+What the conditions leave undecided is counted beside, where another connection may be had that sees the same.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, TypeVar
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from adapters.tables.worker import Connection, Worker
 from broker.adapter import Ask, Page
+from broker.errors import ArchiveError
 from broker.matching import Value
 from broker.meaning.values import KEEPS_BACKSLASH
 from catalog.keywords import Level, keyword
@@ -15,34 +23,66 @@ C = TypeVar("C", bound=Connection)
 Rows = list[tuple[Any, ...]]
 
 SIZES = (1000, 10_000)
-"""Rows of the first page, and of the others."""
 
 
-async def pages(
-    worker: Worker[C],
-    ask: Ask,
-    rows: Rows,
-    undecided: Callable[[C], dict[str, int]] | None,
-    sizes: tuple[int, int] = SIZES,
-) -> AsyncGenerator[Page, None]:
-    """Pages of what the worker's connection gives, of which `rows` are the first; then what is undecided.
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[C]):
+    """What is done with a connection for one answer.
 
-    Raises ArchiveError.
+    first      begins the statement and gives its first `sizes[0]` rows
+    undecided  counts what the conditions leave undecided; None where that is not wanted
+    twin       another connection that sees the very same state: there that is counted while rows are sought
+    sizes      rows of the first page, and of the others
     """
-    split, size, told = _splits(ask), sizes[0], len(rows)
+
+    first: Callable[[C], Rows]
+    undecided: Callable[[C], dict[str, int]] | None = None
+    twin: Callable[[threading.Event], C] | None = None
+    sizes: tuple[int, int] = SIZES
+
+
+async def pages(worker: Worker[C], ask: Ask, asked: Asked[C]) -> AsyncGenerator[Page, None]:
+    """Pages of what is found, then one that says what is undecided. Raises ArchiveError."""
+    beside = worker.beside(asked.twin) if asked.twin else None
+    counting = beside.soon(asked.undecided) if beside and asked.undecided else None
+    try:
+        async with aclosing(_pages(worker, ask, asked, counting)) as found:
+            async for page in found:
+                yield page
+    finally:
+        if beside:
+            await beside.close()
+
+
+async def _pages(
+    worker: Worker[C], ask: Ask, asked: Asked[C], counting: asyncio.Future[dict[str, int]] | None
+) -> AsyncGenerator[Page, None]:
+    rows, split, (size, then) = await worker.run(asked.first), _splits(ask), asked.sizes
+    told = len(rows)
     while len(rows) == size:
-        ahead = worker.soon(lambda db: db.fetchmany(sizes[1]))
+        ahead = worker.soon(lambda db: db.fetchmany(then))
         yield _page(ask, rows, split)
-        rows, size = await ahead, sizes[1]
+        rows, size = await ahead, then
         told += len(rows)
     if rows and ask.limit and told >= ask.limit:  # who has enough asks for nothing more
         yield _page(ask, rows, split)
         rows = []
-    counting = worker.soon(undecided) if undecided else None
+    if asked.undecided and not counting:
+        counting = worker.soon(asked.undecided)
     if rows:
         yield _page(ask, rows, split)
-    if counting:
-        yield Page(ask.fields, [], unknown=await counting)
+    if asked.undecided and counting:
+        yield Page(ask.fields, [], unknown=await _counted(worker, asked.undecided, counting))
+
+
+async def _counted(
+    worker: Worker[C], undecided: Callable[[C], dict[str, int]], counting: asyncio.Future[dict[str, int]]
+) -> dict[str, int]:
+    """What was counted; a connection that could not be had once more is no reason to have no answer."""
+    try:
+        return await counting
+    except ArchiveError:
+        return await worker.run(undecided)
 
 
 def _page(ask: Ask, rows: Rows, split: tuple[int, ...]) -> Page:

@@ -25,14 +25,23 @@ def unknown(db: Connection, ask: Ask, missing: Mapping[str, int], layout: Layout
     of all the rows that there are.
     """
     told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
-    doubtful = [c for c in ask.conditions if missing.get(c.keyword) != 0 and not _empty_too(c)]
-    if not doubtful:
-        return told
-    if ask.level is Level.SERIES and len(ask.conditions) == 1 and doubtful[0].keyword in missing:
-        return {doubtful[0].keyword: missing[doubtful[0].keyword]}
+    doubtful = _doubtful(ask, missing)
+    if not counts(ask, missing):
+        return told | {c.keyword: missing[c.keyword] for c in doubtful}
     counting = _series if ask.level is Level.SERIES else _groups
-    (counts,) = everything(db, *counting(ask, doubtful, layout))
-    return told | {c.keyword: n for c, n in zip(doubtful, counts, strict=True)}
+    (found,) = everything(db, *counting(ask, doubtful, layout))
+    return told | {c.keyword: n for c, n in zip(doubtful, found, strict=True)}
+
+
+def counts(ask: Ask, missing: Mapping[str, int]) -> bool:
+    """Whether that takes a statement."""
+    doubtful = _doubtful(ask, missing)
+    known = ask.level is Level.SERIES and len(ask.conditions) == 1
+    return bool(doubtful) and not (known and doubtful[0].keyword in missing)
+
+
+def _doubtful(ask: Ask, missing: Mapping[str, int]) -> list[Condition]:
+    return [c for c in ask.conditions if missing.get(c.keyword) != 0 and not _empty_too(c)]
 
 
 def _empty_too(c: Condition) -> bool:

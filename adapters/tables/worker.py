@@ -49,12 +49,17 @@ class Worker(Generic[C]):
         connect: Callable[[threading.Event], C],
         translated: Callable[[Exception], ArchiveError | None],
     ) -> None:
+        self._name = name
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._connect = connect
         self._translated = translated
         self._db: C | None = None
         self._job: Future[Any] | None = None
         self._stop = threading.Event()
+
+    def beside(self, connect: Callable[[threading.Event], C]) -> Worker[C]:
+        """Another connection in another thread."""
+        return Worker(self._name, connect, self._translated)
 
     async def fetchall(self, text: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
         """Every row of a statement that gives few. Raises ArchiveError."""
