@@ -57,22 +57,27 @@ async def pages(worker: Worker[C], ask: Ask, asked: Asked[C]) -> AsyncGenerator[
 async def _pages(
     worker: Worker[C], ask: Ask, asked: Asked[C], counting: asyncio.Future[dict[str, int]] | None
 ) -> AsyncGenerator[Page, None]:
-    rows, split, (size, then) = await worker.run(asked.first), _splits(ask), asked.sizes
-    told = len(rows)
+    told, split = 0, _splits(ask)
+    async for rows, last in _rows(worker, asked):
+        told += len(rows)
+        enough = ask.limit and told >= ask.limit  # who has enough asks for nothing more
+        if asked.undecided and last and not enough:
+            counting = counting or worker.soon(asked.undecided)
+        if rows:
+            yield _page(ask, rows, split)
+    if asked.undecided:
+        counting = counting or worker.soon(asked.undecided)
+        yield Page(ask.fields, [], unknown=await _counted(worker, asked.undecided, counting))
+
+
+async def _rows(worker: Worker[C], asked: Asked[C]) -> AsyncGenerator[tuple[Rows, bool], None]:
+    """Rows, and whether they are the last; the next are fetched while these are looked at."""
+    rows, (size, then) = await worker.run(asked.first), asked.sizes
     while len(rows) == size:
         ahead = worker.soon(lambda db: db.fetchmany(then))
-        yield _page(ask, rows, split)
+        yield rows, False
         rows, size = await ahead, then
-        told += len(rows)
-    if rows and ask.limit and told >= ask.limit:  # who has enough asks for nothing more
-        yield _page(ask, rows, split)
-        rows = []
-    if asked.undecided and not counting:
-        counting = worker.soon(asked.undecided)
-    if rows:
-        yield _page(ask, rows, split)
-    if asked.undecided and counting:
-        yield Page(ask.fields, [], unknown=await _counted(worker, asked.undecided, counting))
+    yield rows, True
 
 
 async def _counted(
