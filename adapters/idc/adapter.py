@@ -17,7 +17,7 @@ from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import statement
 from adapters.tables.pages import SIZES, Asked, Rows, pages
-from adapters.tables.unknown import counts, unknown
+from adapters.tables.unknown import counting, unknown
 from adapters.tables.worker import Worker, everything
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault
@@ -99,7 +99,7 @@ class Idc:
             return Asked(first, sizes=self.sizes)
         told = _missing(db)
         undecided = partial(unknown, ask=ask, missing=told, layout=LAYOUT)
-        if not self._place or not counts(ask, told) or ask.limit:
+        if not self._place or counting(ask, told, LAYOUT) is None or ask.limit:
             return Asked(first, undecided, sizes=self.sizes)
         beside = db.cursor()
         return Asked(first, undecided, lambda _: beside, self.sizes)

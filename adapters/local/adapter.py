@@ -13,7 +13,7 @@ from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import Layout, statement
 from adapters.tables.pages import SIZES, Asked, Rows, pages
-from adapters.tables.unknown import counts, unknown
+from adapters.tables.unknown import counting, unknown
 from adapters.tables.worker import Worker
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
@@ -61,7 +61,14 @@ class Local:
 
     def request(self, ask: Ask) -> str:
         """The SQL, with its parameters in place."""
-        return sql.shown(statement(ask, layout(self._known(), self._store.dialect)))
+        return "; ".join(self.statements(ask))
+
+    def statements(self, ask: Ask) -> list[str]:
+        """The SQL of the rows and, where it takes any, of what the conditions leave unknown."""
+        held = self._known()
+        lay = layout(held, self._store.dialect)
+        unsure = None if ask.unknown else counting(ask, missing(held), lay)
+        return [sql.shown(clause) for clause in (statement(ask, lay), unsure) if clause]
 
     def _known(self) -> Held:
         """What is held. Raises ServerFault, and what else the store says."""
@@ -88,7 +95,7 @@ class Local:
             return Asked(first, sizes=self.sizes)
         told = missing(held)
         undecided = partial(unknown, ask=ask, missing=told, layout=lay)
-        if not counts(ask, told) or ask.limit:
+        if counting(ask, told, lay) is None or ask.limit:
             return Asked(first, undecided, sizes=self.sizes)
         twin = self._store.twin(db)
         return Asked(first, undecided, lambda stop: twin(stop.is_set), self.sizes)

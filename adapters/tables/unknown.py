@@ -25,19 +25,20 @@ def unknown(db: Connection, ask: Ask, missing: Mapping[str, int], layout: Layout
     of all the rows that there are.
     """
     told = dict.fromkeys((c.keyword for c in ask.conditions), 0)
-    doubtful = _doubtful(ask, missing)
-    if not counts(ask, missing):
+    doubtful, statement = _doubtful(ask, missing), counting(ask, missing, layout)
+    if statement is None:
         return told | {c.keyword: missing[c.keyword] for c in doubtful}
-    counting = _series if ask.level is Level.SERIES else _groups
-    (found,) = everything(db, *counting(ask, doubtful, layout))
+    (found,) = everything(db, *statement)
     return told | {c.keyword: n for c, n in zip(doubtful, found, strict=True)}
 
 
-def counts(ask: Ask, missing: Mapping[str, int]) -> bool:
-    """Whether that takes a statement."""
+def counting(ask: Ask, missing: Mapping[str, int], layout: Layout) -> sql.Clause | None:
+    """The statement that counts them; None where it takes none."""
     doubtful = _doubtful(ask, missing)
     known = ask.level is Level.SERIES and len(ask.conditions) == 1
-    return bool(doubtful) and not (known and doubtful[0].keyword in missing)
+    if not doubtful or (known and doubtful[0].keyword in missing):
+        return None
+    return (_series if ask.level is Level.SERIES else _groups)(ask, doubtful, layout)
 
 
 def _doubtful(ask: Ask, missing: Mapping[str, int]) -> list[Condition]:

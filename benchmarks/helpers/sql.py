@@ -1,4 +1,4 @@
-"""SQL by hand: one open connection that answers lines of SQL with seconds and the number of rows.
+"""SQL by hand: one open connection. A line of SQL, or a list of them, gives seconds and rows (of the first).
 
 Arguments: a database file of DuckDB, or `-` for none, and statements to begin with; or the URL of a
 PostgreSQL database, and its password.
@@ -36,10 +36,11 @@ def main() -> None:
     """Serve until standard input ends."""
     fetch = (_postgres if sys.argv[1].startswith("postgresql://") else _duckdb)(*sys.argv[1:])
     for line in sys.stdin:
-        query = json.loads(line)
+        told = json.loads(line)
+        queries = [told] if isinstance(told, str) else told
         start = time.perf_counter()
-        rows = len(fetch(query))
-        print(json.dumps({"seconds": time.perf_counter() - start, "rows": rows}), flush=True)
+        found = [len(fetch(query)) for query in queries]
+        print(json.dumps({"seconds": time.perf_counter() - start, "rows": found[0]}), flush=True)
 
 
 if __name__ == "__main__":
