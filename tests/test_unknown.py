@@ -15,6 +15,7 @@ import pytest
 from asking import ask, report_of
 from peers.postgres import PASSWORD, Postgres
 
+import broker
 from adapters.local.adapter import Local
 from adapters.rows import Rows
 from broker.matching import compiled
@@ -23,6 +24,7 @@ from catalog.holdings import Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
 from catalog.store import store
+from catalog.store_duckdb import FOLDED
 
 FILE, OTHER = (Source("mine", f"/{name}.csv", "csv", 1) for name in ("file", "other"))
 NUMBERS = itertools.count()
@@ -178,3 +180,24 @@ async def test_a_catalog_of_before_anything_was_counted_tells_the_same(tmp_path:
     before = [report_of(await ask(level, *asked, at=[local]), "mine") for asked in QUESTIONS]
     assert [(r.kept, r.unknown) for r in now] == [(r.kept, r.unknown) for r in before]
     assert any(r.unknown for r in now)
+
+
+@pytest.mark.parametrize("level", ["series", "studies"])
+async def test_the_plan_shows_what_counts_the_unknown_where_anything_does(tmp_path: Path, level: str) -> None:
+    kept = store(tmp_path / "catalog.duckdb")
+    kept.take(FILE, rows(records(7)))
+
+    def sent(*words: str, **more: bool) -> str:
+        (explained,) = broker.explain(level, *words, at=[Local("mine", kept)], **more)
+        return " ".join(explained.requests)
+
+    assert sent("Modality=MR").count("; SELECT") == 0, "every row has one"
+    assert sent("Modality=MR", "BodyPartExamined=HEAD").count("; SELECT") == 1
+    assert sent("Modality=MR", "BodyPartExamined=HEAD", include_unknown=True).count("; SELECT") == 0
+    with duckdb.connect(str(tmp_path / "catalog.duckdb"), read_only=True) as db:
+        db.execute(FOLDED.replace("CREATE", "CREATE TEMP"))
+        *_, counted = sent("SeriesDescription~flair", "BodyPartExamined=HEAD").split("; ")
+        told = db.execute(counted).fetchall()
+    answer = await ask(level, "SeriesDescription~flair", "BodyPartExamined=HEAD", at=[Local("mine", kept)])
+    unknown = report_of(answer, "mine").unknown
+    assert sorted(told[0]) == sorted(unknown.get(k, 0) for k in ("SeriesDescription", "BodyPartExamined"))
