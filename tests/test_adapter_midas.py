@@ -212,18 +212,16 @@ async def test_it_says_what_it_is() -> None:
         await archive.close()
 
 
-async def test_a_folder_without_an_id_makes_the_answer_partial() -> None:
-    body = '{"stat": "ok", "code": "", "data": {"folders": [{"name": "x"}], "items": []}}'
-    fault = Fault(200, body, "application/json")
-    async with MidasServer(faults={"midas.folder.children": fault}) as server:
-        told = report_of(await ask("series", at=[midas(server)]), "midas")
-    assert (told.status, told.reason.partition("=")[0]) == (Status.PARTIAL, "bad_records")
-
-
-async def test_metadata_that_cannot_be_read_makes_the_answer_partial() -> None:
-    """An item whose metadata are lost looks like one that is no DICOM."""
-    body = '{"stat": "ok", "code": "", "data": [7, {"element": "DICOM", "qualifier": "KVP", "value": 1}]}'
-    fault = Fault(200, body, "application/json")
-    async with MidasServer(faults={"midas.item.getmetadata": fault}) as server:
+@pytest.mark.parametrize(
+    ("method", "data"),
+    [
+        ("midas.folder.children", '{"folders": [{"name": "x"}], "items": []}'),
+        ("midas.item.getmetadata", '[7, {"element": "DICOM", "qualifier": "KVP", "value": 1}]'),
+    ],
+    ids=["a folder without an id", "metadata, without which an item looks like no DICOM"],
+)
+async def test_what_cannot_be_read_makes_the_answer_partial(method: str, data: str) -> None:
+    fault = Fault(200, f'{{"stat": "ok", "code": "", "data": {data}}}', "application/json")
+    async with MidasServer(faults={method: fault}) as server:
         told = report_of(await ask("series", at=[midas(server)]), "midas")
     assert (told.status, told.reason.partition("=")[0]) == (Status.PARTIAL, "bad_records")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,8 @@ from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import statement
-from adapters.tables.pages import SIZES, Asked, Rows, pages
-from adapters.tables.unknown import counting, unknown
+from adapters.tables.pages import SIZES, Asked, pages, planned
+from adapters.tables.unknown import unknown
 from adapters.tables.worker import Worker, everything
 from broker.adapter import Ask, Facet, Page, Tally
 from broker.errors import ArchiveError, BadConfig, Malformed, ServerFault
@@ -94,15 +94,8 @@ class Idc:
 
     def _planned(self, db: duckdb.DuckDBPyConnection, ask: Ask) -> Asked[duckdb.DuckDBPyConnection]:
         """What is to be done. What is no copy has tables that no other connection sees."""
-        first = partial(_first, ask=ask, size=self.sizes[0])
-        if ask.unknown:
-            return Asked(first, sizes=self.sizes)
-        told = _missing(db)
-        undecided = partial(unknown, ask=ask, missing=told, layout=LAYOUT)
-        if not self._place or counting(ask, told, LAYOUT) is None or ask.limit:
-            return Asked(first, undecided, sizes=self.sizes)
-        beside = db.cursor()
-        return Asked(first, undecided, lambda _: beside, self.sizes)
+        twin = partial(_twin, db) if self._place else None
+        return planned(ask, statement(ask, LAYOUT), _missing(db), LAYOUT, twin, self.sizes)
 
     def _forget(self) -> None:
         """A damaged copy is removed: the next search makes another."""
@@ -175,9 +168,9 @@ class Idc:
         return db
 
 
-def _first(db: duckdb.DuckDBPyConnection, ask: Ask, size: int) -> Rows:
-    db.execute(*statement(ask, LAYOUT))
-    return db.fetchmany(size)
+def _twin(db: duckdb.DuckDBPyConnection) -> Callable[[threading.Event], duckdb.DuckDBPyConnection]:
+    cursor = db.cursor()
+    return lambda _: cursor
 
 
 def _missing(db: duckdb.DuckDBPyConnection) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
 from adapters.tables.levels import Layout, statement
-from adapters.tables.pages import SIZES, Asked, Rows, pages
+from adapters.tables.pages import SIZES, Asked, pages, planned
 from adapters.tables.unknown import counting, unknown
 from adapters.tables.worker import Worker
 from broker.adapter import Ask, Facet, Page, Tally
@@ -90,15 +91,12 @@ class Local:
         """What is to be done, in the very state that is read."""
         held, lay = self._now(db)
         self.via = f"catalog, as of {held.as_of}"
-        first = partial(_first, text=statement(ask, lay), size=self.sizes[0])
-        if ask.unknown:
-            return Asked(first, sizes=self.sizes)
-        told = missing(held)
-        undecided = partial(unknown, ask=ask, missing=told, layout=lay)
-        if counting(ask, told, lay) is None or ask.limit:
-            return Asked(first, undecided, sizes=self.sizes)
-        twin = self._store.twin(db)
-        return Asked(first, undecided, lambda stop: twin(stop.is_set), self.sizes)
+        twin = partial(self._twin, db)
+        return planned(ask, statement(ask, lay), missing(held), lay, twin, self.sizes)
+
+    def _twin(self, db: Reader) -> Callable[[threading.Event], Reader]:
+        another = self._store.twin(db)
+        return lambda stop: another(stop.is_set)
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ArchiveError."""
@@ -134,11 +132,6 @@ class Local:
         """What is held, and since when. Raises ArchiveError."""
         held = self._known()
         return f"catalog of {held.as_of}, {sum(held.rows.values()):,} rows"
-
-
-def _first(db: Reader, text: sql.Clause, size: int) -> Rows:
-    db.execute(*text)
-    return db.fetchmany(size)
 
 
 def _translated(error: Exception) -> ArchiveError | None:

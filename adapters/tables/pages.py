@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from adapters.tables.levels import Layout
+from adapters.tables.sql import Clause
+from adapters.tables.unknown import counting, unknown
 from adapters.tables.worker import Connection, Worker
 from broker.adapter import Ask, Page
 from broker.errors import ArchiveError
@@ -41,12 +45,37 @@ class Asked(Generic[C]):
     sizes: tuple[int, int] = SIZES
 
 
+def planned(
+    ask: Ask,
+    text: Clause,
+    missing: Mapping[str, int],
+    layout: Layout,
+    twin: Callable[[], Callable[[threading.Event], C]] | None,
+    sizes: tuple[int, int] = SIZES,
+) -> Asked[C]:
+    """What an answer takes, of which `text` gives the rows.
+
+    `twin` says how another connection is had; it is only called where that serves.
+    """
+    first = partial(_first, text=text, size=sizes[0])
+    if ask.unknown:
+        return Asked(first, sizes=sizes)
+    undecided = partial(unknown, ask=ask, missing=missing, layout=layout)
+    beside = twin is not None and not ask.limit and counting(ask, missing, layout) is not None
+    return Asked(first, undecided, twin() if twin and beside else None, sizes)
+
+
+def _first(db: Connection, text: Clause, size: int) -> Rows:
+    db.execute(*text)
+    return db.fetchmany(size)
+
+
 async def pages(worker: Worker[C], ask: Ask, asked: Asked[C]) -> AsyncGenerator[Page, None]:
     """Pages of what is found, then one that says what is undecided. Raises ArchiveError."""
     beside = worker.beside(asked.twin) if asked.twin else None
-    counting = beside.soon(asked.undecided) if beside and asked.undecided else None
+    begun = beside.soon(asked.undecided) if beside and asked.undecided else None
     try:
-        async with aclosing(_pages(worker, ask, asked, counting)) as found:
+        async with aclosing(_pages(worker, ask, asked, begun)) as found:
             async for page in found:
                 yield page
     finally:
@@ -55,19 +84,19 @@ async def pages(worker: Worker[C], ask: Ask, asked: Asked[C]) -> AsyncGenerator[
 
 
 async def _pages(
-    worker: Worker[C], ask: Ask, asked: Asked[C], counting: asyncio.Future[dict[str, int]] | None
+    worker: Worker[C], ask: Ask, asked: Asked[C], begun: asyncio.Future[dict[str, int]] | None
 ) -> AsyncGenerator[Page, None]:
     told, split = 0, _splits(ask)
     async for rows, last in _rows(worker, asked):
         told += len(rows)
         enough = ask.limit and told >= ask.limit  # who has enough asks for nothing more
         if asked.undecided and last and not enough:
-            counting = counting or worker.soon(asked.undecided)
+            begun = begun or worker.soon(asked.undecided)
         if rows:
             yield _page(ask, rows, split)
     if asked.undecided:
-        counting = counting or worker.soon(asked.undecided)
-        yield Page(ask.fields, [], unknown=await _counted(worker, asked.undecided, counting))
+        begun = begun or worker.soon(asked.undecided)
+        yield Page(ask.fields, [], unknown=await _counted(worker, asked.undecided, begun))
 
 
 async def _rows(worker: Worker[C], asked: Asked[C]) -> AsyncGenerator[tuple[Rows, bool], None]:
@@ -81,11 +110,11 @@ async def _rows(worker: Worker[C], asked: Asked[C]) -> AsyncGenerator[tuple[Rows
 
 
 async def _counted(
-    worker: Worker[C], undecided: Callable[[C], dict[str, int]], counting: asyncio.Future[dict[str, int]]
+    worker: Worker[C], undecided: Callable[[C], dict[str, int]], begun: asyncio.Future[dict[str, int]]
 ) -> dict[str, int]:
     """What was counted; a connection that could not be had once more is no reason to have no answer."""
     try:
-        return await counting
+        return await begun
     except ArchiveError:
         return await worker.run(undecided)
 
