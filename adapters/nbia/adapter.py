@@ -102,13 +102,13 @@ class Nbia:
     @property
     def tells(self) -> frozenset[str]:
         """What `more` adds to a collection."""
-        from adapters.nbia.more import TELLS
+        from adapters.nbia.collection_details import TELLS
 
         return TELLS
 
     async def more(self, found: Sequence[Collection], wanted: frozenset[str]) -> AsyncIterator[Collection]:
         """Each collection with the modalities, body parts or counts that it has. Raises ArchiveError."""
-        from adapters.nbia.more import more
+        from adapters.nbia.collection_details import more
 
         async with aclosing(more(await self._service.found(), found, wanted, self._width)) as told:
             async for c in told:

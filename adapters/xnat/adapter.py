@@ -125,13 +125,13 @@ class Xnat:
     @property
     def tells(self) -> frozenset[str]:
         """What `more` adds to a project."""
-        from adapters.xnat.more import TELLS
+        from adapters.xnat.collection_details import TELLS
 
         return TELLS
 
     async def more(self, found: Sequence[Collection], wanted: frozenset[str]) -> AsyncIterator[Collection]:
         """Each project with its scans and their modalities and body parts. Raises ArchiveError."""
-        from adapters.xnat.more import more
+        from adapters.xnat.collection_details import more
 
         async with aclosing(more(self._session, found, wanted, self._http.limits.connections)) as told:
             async for c in told:
