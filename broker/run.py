@@ -93,22 +93,27 @@ class Asking:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        # whoever leaves may be cancelled once more; everything is closed nevertheless
-        await asyncio.shield(asyncio.create_task(self._closed()))
+        closing = asyncio.create_task(self._closed())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:  # a loop that ends now would leave sessions open at the archives
+            await asyncio.wait([closing])
+            raise
 
     async def _closed(self) -> None:
         """No archive is asked any more, and what each holds open is closed, as far as it lets itself be."""
+        late: set[asyncio.Task[None]] = set()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=min(max(self._left(), MOMENT), GRACE))
-            for task, adapter in zip(self._tasks, self._archives, strict=True):
-                if task in late and isinstance(adapter, Closes):
-                    task.add_done_callback(partial(_close_again, adapter))
         closing = [asyncio.create_task(a.close()) for a in self._archives if isinstance(a, Closes)]
         if closing:
             await asyncio.wait(closing, timeout=min(max(self._left(), MOMENT), CLOSING))
-        for task in closing:
-            if not task.cancel():
-                task.result()
+        for task, adapter in zip(self._tasks, self._archives, strict=True):
+            if task in late and isinstance(adapter, Closes):  # only now: two at once would cut each other off
+                task.add_done_callback(partial(_close_again, adapter))
+        for ended in closing:
+            if not ended.cancel():
+                ended.result()
 
     def _left(self) -> float:
         """Seconds until everything has to be over."""

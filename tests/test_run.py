@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -102,6 +103,47 @@ async def test_not_even_an_adapter_that_swallows_its_cancellation_holds_the_answ
     assert len(answer) == 20
     await asyncio.sleep(1.2)
     assert not stubborn.opened, "it is closed once more when it has ended at last"
+
+
+class Lingering(Scripted):
+    """An archive that ends only while it is being closed."""
+
+    closes: int = 0
+    most = at_once = 0
+
+    async def find(self, ask: Ask) -> AsyncIterator[Page]:
+        while not self.closes:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.02)
+        yield Page.of([])
+
+    async def close(self) -> None:
+        self.closes += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0.1)
+        self.at_once -= 1
+
+
+async def test_an_archive_is_not_closed_twice_at_once() -> None:
+    """The second would close the connection on which the first takes leave of the archive."""
+    lingering = Lingering("lingering")
+    async with broker.asking("studies", at=[lingering]):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+    assert (lingering.closes, lingering.most) == (2, 1)
+
+
+async def test_who_is_cancelled_while_archives_are_closed_waits_for_that() -> None:
+    archive = Lingering("slow")
+    archive.closes = 1
+    asked = asyncio.create_task(ask("studies", at=[archive]))
+    while not archive.at_once:
+        await asyncio.sleep(0.001)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert archive.at_once == 0
 
 
 async def test_leaving_the_stream_closes_every_adapter() -> None:
