@@ -23,11 +23,11 @@ from benchmarks.tables import Aim, Result, Table
 from broker.adapter import Ask
 from broker.api import Session
 from broker.query import Query
+from catalog.duckdb_reader import FOLDED
 from catalog.holdings import Store
 from catalog.importing import Wanted, import_into
 from catalog.imports.rows import Options
 from catalog.store import store
-from catalog.store_duckdb import FOLDED
 
 ABOUT = (
     "1,000,000 series of the IDC index as a CSV file with 24 columns: imported into the catalog, searched "

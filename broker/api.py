@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -181,12 +182,17 @@ def session_of(query: Query | str, conditions: Sequence[str], options: dict[str,
     Raises TypeError for an option that there is not, as Python does, with the nearest one.
     """
     named = {name: options.pop(name) for name in [*options] if name[:1].isupper()}
-    known = [*inspect.signature(Session).parameters][1:]
+    known = _options()
     unknown = sorted(options.keys() - set(known))
     if unknown:
         meant = near(unknown[0], [*known, *USUAL])
         raise TypeError(f"unknown option {unknown[0]!r}; options are {', '.join(known)}{meant}")
     return Session(as_query(query, conditions, named), **options)
+
+
+@cache
+def _options() -> list[str]:
+    return [*inspect.signature(Session).parameters][1:]
 
 
 def several(given: str | Iterable[T]) -> list[T] | list[str]:

@@ -12,7 +12,6 @@ column for each DICOM keyword that the archive says anything of. `store_duckdb` 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -146,7 +145,18 @@ class Imported:
 
 
 class Reader(Protocol):
-    """An open connection that only reads. Parameters are `?`; raises StoreFault."""
+    """An open connection that only reads, always the same state. Parameters are `?`; raises StoreFault."""
+
+    def held(self, archive: str) -> Held | None:
+        """What is held of an archive in the state that it sees; None if nothing is."""
+        ...
+
+    def twin(self) -> Callable[[Callable[[], bool]], Reader]:
+        """How to get another connection, in another thread, that sees the very same state.
+
+        It is asked for after `held`, and got while this one is open; `gone` as for `Store.reader`.
+        """
+        ...
 
     def execute(self, text: str, values: Sequence[str] = ()) -> Any:
         """Begin a statement."""
@@ -198,20 +208,6 @@ class Store(Protocol):
         Whatever it waits for ends soon after `gone` says that nobody waits for it.
         """
         ...
-
-    def twin(self, reader: Reader) -> Callable[[Callable[[], bool]], Reader]:
-        """How to get another connection, in another thread, that sees the very state which `reader` sees.
-
-        It must be got while `reader` is open.
-        """
-        ...
-
-
-def told(reader: Reader, archive: str) -> Held | None:
-    """What is held of an archive in the state that a reader sees; None if nothing is. Raises StoreFault."""
-    reader.execute("SELECT about FROM archives WHERE name = ?", [archive])
-    found = reader.fetchmany(1)
-    return Held.of(json.loads(found[0][0])) if found else None
 
 
 def table(archive: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
+import select
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,9 +16,11 @@ from itertools import islice
 from typing import Any
 
 import psycopg
-from psycopg.sql import SQL
+from psycopg.pq import TransactionStatus
+from psycopg.sql import SQL, Composable
 
 from catalog import store_sql as sql
+from catalog.holdings import Held
 
 CHUNK = 1000 if psycopg.capabilities.has_stream_chunked() else 1  # rows that libpq gives at once
 IDLE = 8  # connections of a process that are kept open
@@ -59,6 +63,9 @@ class Watched(psycopg.Connection[tuple[Any, ...]]):
                 raise psycopg.OperationalError("nobody waits for it any more")
 
 
+_BEGIN = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_SNAPSHOT = SQL("SET TRANSACTION SNAPSHOT {}")
+_HELD = SQL("SELECT about, pg_export_snapshot() FROM archives WHERE name = {}")
 _IDLE: dict[tuple[int, str], list[Watched]] = {}
 _GUARD = threading.Lock()
 
@@ -83,9 +90,10 @@ class PostgresReader:
         gone: Gone,
         snapshot: str = "",
     ) -> None:
-        self._snapshot = snapshot
+        self._snapshot = snapshot  # that was exported by another, or by this one
         self._faults = faults
         self._pool = (os.getpid(), url)
+        self._connect = connect
         self._busy = False
         self._cancelled = False
         self._closed = False
@@ -104,11 +112,31 @@ class PostgresReader:
                 db = kept.pop() if kept else None
             if db is None:
                 return None
-            db.watch(gone)
-            with contextlib.suppress(psycopg.Error):
-                db.execute("SELECT 1")
+            if not _ended(db):
+                db.watch(gone)
                 return db
             db.close()
+
+    def held(self, archive: str) -> Held | None:
+        """What is held of an archive in the state that is read, from now on."""
+        with self._working():
+            told = self._begin(_HELD.format(archive))
+            found = told.fetchone()
+        if found is None:
+            return None
+        about, self._snapshot = found
+        return Held.of(json.loads(about))
+
+    def twin(self) -> Callable[[Gone], PostgresReader]:
+        """Another connection, in a transaction that begins with the same snapshot."""
+        if not self._snapshot:
+            raise ValueError("what is held is asked for first: that begins what both see")
+        return lambda gone: PostgresReader(self._pool[1], self._connect, self._faults, gone, self._snapshot)
+
+    def everything(self, text: str) -> list[tuple[Any, ...]]:
+        """All rows of one statement, in no transaction."""
+        with self._working():
+            return self._db.execute(text).fetchall()
 
     def execute(self, text: str, values: Sequence[str] = ()) -> None:
         """Begin a statement, when the one before has ended. Its rows come as they are fetched.
@@ -116,16 +144,19 @@ class PostgresReader:
         No cursor of the server's: for those PostgreSQL uses one process where it might use several.
         """
         with self._working():
-            if self._db.autocommit:
+            if self._db.info.transaction_status == TransactionStatus.IDLE:
                 self._begin()
             self._rest()
             self._rows = self._db.cursor().stream(*sql.bound(text, values), size=CHUNK)
             self._ended = False
 
-    def _begin(self) -> None:
-        self._db.autocommit = False
-        if self._snapshot:
-            self._db.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(self._snapshot))
+    def _begin(self, *then: Composable) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Every statement sees the same state from now on. The result of the last that is sent with it."""
+        seen = [_SNAPSHOT.format(self._snapshot)] if self._snapshot else []
+        told = self._db.execute(SQL("; ").join([_BEGIN, *seen, *then]), prepare=False)
+        while told.nextset():
+            pass
+        return told
 
     def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
         """The next rows of it."""
@@ -173,13 +204,17 @@ class PostgresReader:
     def _kept(self) -> bool:
         """Whether there was room for it among the idle ones."""
         self._db.rollback()
-        self._db.autocommit = True
         with _GUARD:
             kept = _IDLE.setdefault(self._pool, [])
             if len(kept) >= IDLE:
                 return False
             kept.append(self._db)
             return True
+
+
+def _ended(db: Watched) -> bool:
+    """Whether the server has ended a connection that nobody used: it says something, unasked."""
+    return db.closed or bool(select.select([db.fileno()], [], [], 0)[0])
 
 
 def _connected(connect: Callable[[], Watched], gone: Gone) -> Watched:
@@ -195,8 +230,6 @@ def _connected(connect: Callable[[], Watched], gone: Gone) -> Watched:
 def _connect(connect: Callable[[], Watched], made: Future[Watched]) -> None:
     try:
         db = connect()
-        # every statement of a transaction sees the same state, whatever is imported
-        db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     except Exception as error:  # noqa: BLE001 - raised again where it is waited for
         if made.set_running_or_notify_cancel():
             made.set_exception(error)

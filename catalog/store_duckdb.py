@@ -13,28 +13,23 @@ import glob
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from catalog import numbers
 from catalog import store_sql as sql
-from catalog.holdings import Held, Imported, Outcome, Reader, Source, named, table
+from catalog.duckdb_reader import DuckReader, faults, held, known, state
+from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
-from catalog.problems import Busy, Corrupt, Missing, StoreFault
+from catalog.problems import Busy, Missing, StoreFault
 from catalog.store_taking import ABOUT, SOURCES, STAGED, Taking, spool
 
 if TYPE_CHECKING:
     import duckdb
 
 PATIENCE = 10.0  # seconds to wait for another import
-# as `broker.meaning.values` folds; a test compares them for every character
-FOLDED = (
-    "CREATE MACRO folded(x) AS CASE WHEN strlen(x) = length(x) THEN lower(x) "
-    "ELSE replace(replace(lower(replace(x, 'İ', 'i̇')), 'ß', 'ss'), 'ς', 'σ') END"
-)
 
 
 class DuckStore:
@@ -46,21 +41,19 @@ class DuckStore:
         self.path = path.expanduser()
 
     def held(self) -> dict[str, Held]:
-        """What is held; from the note beside the file where that still holds."""
+        """What is held; from the note beside the file, which spares opening it, where that still holds."""
         try:
-            state = _state(self.path)
+            now = state(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return {}
+        open_ = known(self.path, now)
+        if open_ is not None:
+            return dict(open_)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             noted = json.loads(self._note.read_bytes())
-            if noted["state"] == state:
+            if tuple(noted["state"]) == now:
                 return {name: Held.of(told) for name, told in noted["held"].items()}
-        db = self.reader()
-        try:
-            with _faults(self.path):
-                return {name: Held.of(json.loads(told)) for name, told in db.execute(ABOUT).fetchall()}
-        finally:
-            db.close()
+        return dict(held(self.path))
 
     def sources(self) -> list[Imported]:
         """What was imported."""
@@ -68,23 +61,15 @@ class DuckStore:
             return []
         db = self.reader()
         try:
-            with _faults(self.path):
-                rows = db.execute(SOURCES).fetchall()
+            db.execute(SOURCES)
+            return [Imported(Source(*row[:5]), *row[5:]) for row in db.fetchmany(1_000_000)]
         finally:
             db.close()
-        return [Imported(Source(*row[:5]), *row[5:]) for row in rows]
 
-    def reader(self, gone: Callable[[], bool] = lambda: False) -> duckdb.DuckDBPyConnection:
+    def reader(self, gone: Callable[[], bool] = lambda: False) -> DuckReader:
         """A cursor of the file as it is now; DuckDB waits for nobody."""
         del gone
-        with _faults(self.path):
-            return _shared(self.path)
-
-    def twin(self, reader: Reader) -> Callable[[Callable[[], bool]], duckdb.DuckDBPyConnection]:
-        """Another cursor of the same file."""
-        with _faults(self.path):
-            cursor = _searching(cast("duckdb.DuckDBPyConnection", reader).cursor())
-        return lambda _: cursor
+        return DuckReader(self.path)
 
     def take(
         self, source: Source, found: Iterable[Row | Rejected], replace: bool = False, dry: bool = False
@@ -96,7 +81,7 @@ class DuckStore:
             rows = Path(f"{part}.ndjson")
             with rows.open("wb") as out:
                 keywords = spool(out, iter(found), outcome)
-            with _faults(self.path):
+            with faults(self.path):
                 if self.path.is_file():
                     shutil.copyfile(self.path, part)
                 with _opened(part) as db:
@@ -112,7 +97,7 @@ class DuckStore:
         told = self.held().get(named(archive))
         if told is None:
             raise Missing(f"the catalog holds nothing of {archive!r}")
-        with self._alone(), self._part() as part, _faults(self.path):
+        with self._alone(), self._part() as part, faults(self.path):
             shutil.copyfile(self.path, part)
             with _opened(part) as db:
                 db.execute(f"DROP TABLE {table(archive)}")
@@ -132,7 +117,7 @@ class DuckStore:
         _synced(part)
         part.replace(self.path)
         _synced(self.path.parent)
-        note = {"state": _state(self.path), "held": {name: json.loads(about) for name, about in told.items()}}
+        note = {"state": state(self.path), "held": {name: json.loads(about) for name, about in told.items()}}
         fresh = Path(f"{part}.json")
         fresh.write_text(json.dumps(note), encoding="utf-8")
         fresh.replace(self._note)
@@ -218,45 +203,6 @@ class DuckTaking(Taking):
         self.all(f"ALTER TABLE fresh RENAME TO {self.table}")
 
 
-_OPEN: dict[tuple[int, str], tuple[list[int], duckdb.DuckDBPyConnection]] = {}
-_OPENING = threading.Lock()
-
-
-def _shared(path: Path) -> duckdb.DuckDBPyConnection:
-    """A cursor of the file, which is opened once in a process, and again when another has taken its place.
-
-    Attached to a database in memory, for DuckDB would give the old file again for the same path while anybody
-    still reads it. Cursors in use keep what they read.
-    """
-    import duckdb
-
-    try:
-        state = _state(path)
-    except FileNotFoundError as error:
-        raise Missing(f"there is no catalog {path}; broker catalog import makes one") from error
-    key = (os.getpid(), str(path))
-    with _OPENING:
-        known = _OPEN.get(key)
-        if known is None or known[0] != state:
-            db = duckdb.connect()
-            db.execute(f"ATTACH '{_literal(path)}' AS held (READ_ONLY)")
-            db.execute(FOLDED)
-            known = _OPEN[key] = (state, db)
-        return _searching(known[1].cursor())
-
-
-def _searching(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """A cursor that finds the tables of the file, and what is defined beside them."""
-    cursor.execute("SET search_path = 'held.main,memory.main'")
-    return cursor
-
-
-def _state(path: Path) -> list[int]:
-    """What tells one state of the file from another."""
-    found = path.stat()
-    return [found.st_ino, found.st_size, found.st_mtime_ns]
-
-
 @contextlib.contextmanager
 def _opened(part: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A copy, to be written; closed, everything is in the one file."""
@@ -266,22 +212,6 @@ def _opened(part: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(part), config=config) as db:
         db.execute("SET enable_progress_bar = false")
         yield db
-
-
-@contextlib.contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    """DuckDB's errors as ours."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise StoreFault(f"the catalog {path}: not enough memory or disk") from error
-    except duckdb.Error as error:
-        raise Corrupt(
-            f"the catalog {path} cannot be read ({type(error).__name__}): it is damaged, or made by another "
-            "version; move it away and import again"
-        ) from error
 
 
 def _locked(descriptor: int) -> bool:
@@ -307,7 +237,3 @@ def _synced(place: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _literal(path: Path) -> str:
-    return str(path).replace("'", "''")

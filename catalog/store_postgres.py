@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from catalog import store_sql as sql
-from catalog.holdings import Held, Imported, Outcome, Reader, Source, named, table
+from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Missing, StoreFault
 from catalog.store_taking import ABOUT, OWN, SOURCES, STAGED, TABLES, Taking, spool
@@ -76,8 +76,7 @@ class PostgresStore:
         end = time.monotonic() + ANSWERS
         db = self.reader(lambda: time.monotonic() > end)
         try:
-            db.execute(text)
-            return db.fetchmany(1_000_000)
+            return db.everything(text)
         except StoreFault as fault:
             if isinstance(fault.__cause__, errors.UndefinedTable):
                 return []
@@ -90,14 +89,6 @@ class PostgresStore:
         with self.faults():
             from catalog.postgres_reader import PostgresReader
         return PostgresReader(self.url, self.connected, self.faults, gone)
-
-    def twin(self, reader: Reader) -> Callable[[Callable[[], bool]], PostgresReader]:
-        """Another connection, in a transaction that begins with the same snapshot."""
-        from catalog.postgres_reader import PostgresReader
-
-        reader.execute("SELECT pg_export_snapshot()")
-        ((snapshot,),) = reader.fetchmany(2)
-        return lambda gone: PostgresReader(self.url, self.connected, self.faults, gone, snapshot)
 
     def take(
         self, source: Source, found: Iterable[Row | Rejected], replace: bool = False, dry: bool = False

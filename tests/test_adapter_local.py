@@ -19,11 +19,11 @@ from broker.conform import AdapterTests
 from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
 from broker.meaning import values
 from catalog import postgres_reader, store_postgres
+from catalog.duckdb_reader import FOLDED
 from catalog.holdings import Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
 from catalog.store import store
-from catalog.store_duckdb import FOLDED
 from fixtures.dicom import truth
 
 HELD = records(truth()["archives"]["b"])

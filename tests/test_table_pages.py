@@ -64,7 +64,7 @@ async def read(most: int, limit: int | None = None, sizes: tuple[int, int] = (2,
     worker: Worker[Numbers] = Worker("numbers", lambda _: db, lambda _: None)
     try:
         asked: Asked[Numbers] = Asked(lambda d: d.fetchmany(sizes[0]), Counting(), sizes=sizes)
-        async with aclosing(pages(worker, ask(limit), asked)) as found:
+        async with aclosing(pages(worker, ask(limit), lambda _: asked)) as found:
             return [page async for page in found]
     finally:
         await worker.close()
@@ -81,7 +81,7 @@ async def test_every_row_comes_once_and_then_what_is_undecided(most: int, limit:
 
 async def test_the_undecided_are_counted_while_the_last_page_is_looked_at() -> None:
     counting, worker = Counting(), Worker[Numbers]("numbers", lambda _: Numbers(0), lambda _: None)
-    async with aclosing(pages(worker, ask(), Asked(one, counting))) as found:
+    async with aclosing(pages(worker, ask(), lambda _: Asked(one, counting))) as found:
         await anext(found)
         assert await asyncio.to_thread(counting.asked.wait, 10)
     await worker.close()
@@ -89,7 +89,7 @@ async def test_the_undecided_are_counted_while_the_last_page_is_looked_at() -> N
 
 async def test_who_has_enough_and_leaves_has_nothing_counted() -> None:
     counting, worker = Counting(), Worker[Numbers]("numbers", lambda _: Numbers(0), lambda _: None)
-    async with aclosing(pages(worker, ask(limit=1), Asked(one, counting))) as found:
+    async with aclosing(pages(worker, ask(limit=1), lambda _: Asked(one, counting))) as found:
         await anext(found)
     await worker.close()
     assert not counting.asked.is_set()
@@ -104,7 +104,7 @@ async def test_what_fails_ahead_is_raised_where_it_is_wanted_and_nowhere_else() 
 
     for wanted in (True, False):
         worker = Worker[Numbers]("numbers", lambda _: Numbers(0), translated)
-        async with aclosing(pages(worker, ask(), Asked(one, fails))) as found:
+        async with aclosing(pages(worker, ask(), lambda _: Asked(one, fails))) as found:
             assert (await anext(found)).rows == [("1",)]
             if wanted:
                 with pytest.raises(ServerFault, match="the index: disk"):
@@ -120,7 +120,7 @@ async def test_with_a_twin_the_undecided_are_counted_while_the_rows_are_sought()
         assert counting.asked.wait(10), "it is counted beside"
         return one(db)
 
-    async with aclosing(pages(worker, ask(), Asked(first, counting, lambda _: twin))) as found:
+    async with aclosing(pages(worker, ask(), lambda _: Asked(first, counting, lambda _: twin))) as found:
         told = [page async for page in found]
     await worker.close()
     assert [p.unknown for p in told] == [{}, {"Modality": 3}]
@@ -129,11 +129,18 @@ async def test_with_a_twin_the_undecided_are_counted_while_the_rows_are_sought()
 
 
 async def test_where_no_twin_can_be_had_the_undecided_are_counted_all_the_same() -> None:
+    tried = threading.Event()
+
     def refused(stop: threading.Event) -> Numbers:
+        tried.set()
         raise OSError("too many connections")
 
+    def first(db: Numbers) -> list[tuple[Any, ...]]:
+        assert tried.wait(10)
+        return one(db)
+
     worker = Worker[Numbers]("numbers", lambda _: Numbers(0), lambda e: ServerFault(str(e)))
-    async with aclosing(pages(worker, ask(), Asked(one, Counting(), refused))) as found:
+    async with aclosing(pages(worker, ask(), lambda _: Asked(first, Counting(), refused))) as found:
         told = [page async for page in found]
     await worker.close()
     assert [p.unknown for p in told] == [{}, {"Modality": 3}]
@@ -141,7 +148,41 @@ async def test_where_no_twin_can_be_had_the_undecided_are_counted_all_the_same()
 
 async def test_who_leaves_lets_the_twin_go() -> None:
     worker, twin = Worker[Numbers]("numbers", lambda _: Numbers(0), lambda _: None), Numbers(0)
-    async with aclosing(pages(worker, ask(), Asked(one, Counting(), lambda _: twin))) as found:
+    counting = Counting()
+
+    def first(db: Numbers) -> list[tuple[Any, ...]]:
+        assert counting.asked.wait(10)
+        return one(db)
+
+    async with aclosing(pages(worker, ask(), lambda _: Asked(first, counting, lambda _: twin))) as found:
         await anext(found)
     await worker.close()
     assert twin.closed
+
+
+async def test_what_is_found_at_once_is_not_worth_a_twin() -> None:
+    def unwanted(stop: threading.Event) -> Numbers:
+        raise AssertionError("another connection")
+
+    db, counting = Numbers(0), Counting()
+    worker = Worker[Numbers]("numbers", lambda _: db, lambda _: None)
+    async with aclosing(pages(worker, ask(), lambda _: Asked(one, counting, unwanted))) as found:
+        assert [page.unknown async for page in found] == [{}, {"Modality": 3}]
+        async with asyncio.timeout(10):  # it is let go when nothing more can be wanted of it
+            while not db.closed:
+                await asyncio.sleep(0.001)
+    await worker.close()
+
+
+async def test_no_job_is_begun_after_one_that_failed() -> None:
+    def refused(stop: threading.Event) -> Numbers:
+        tries.append(stop)
+        raise OSError("no such server")
+
+    tries: list[threading.Event] = []
+    worker = Worker[Numbers]("numbers", refused, lambda e: ServerFault(str(e)))
+    with pytest.raises(ServerFault, match="no such server"):
+        async with aclosing(pages(worker, ask(), lambda _: Asked(one, Counting()))) as found:
+            await anext(found)
+    await worker.close()
+    assert len(tries) == 1

@@ -20,11 +20,11 @@ from adapters.local.adapter import Local
 from adapters.rows import Rows
 from broker.matching import compiled
 from broker.query import condition
+from catalog.duckdb_reader import FOLDED
 from catalog.holdings import Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
 from catalog.store import store
-from catalog.store_duckdb import FOLDED
 
 FILE, OTHER = (Source("mine", f"/{name}.csv", "csv", 1) for name in ("file", "other"))
 NUMBERS = itertools.count()

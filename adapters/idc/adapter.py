@@ -82,8 +82,7 @@ class Idc:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ServerFault."""
         worker = Worker("idc", self._open, _translated)
         try:
-            asked = await worker.run(partial(self._planned, ask=ask))
-            async with aclosing(pages(worker, ask, asked)) as found:
+            async with aclosing(pages(worker, ask, partial(self._planned, ask=ask))) as found:
                 async for page in found:
                     yield page
         except Malformed:

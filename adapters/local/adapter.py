@@ -21,7 +21,7 @@ from broker.errors import ArchiveError, Malformed, ServerFault, Unreachable
 from broker.setup.credentials import login
 from catalog.archives import Archive
 from catalog.capability import Can
-from catalog.holdings import Held, Reader, Store, told
+from catalog.holdings import Held, Reader, Store
 from catalog.keywords import Level
 from catalog.problems import CatalogError, Corrupt, Missing
 from catalog.store import store, usual
@@ -84,19 +84,14 @@ class Local:
 
     def _now(self, db: Reader) -> tuple[Held, Layout]:
         """What is held in the very state that is read: there may have been an import since."""
-        held = self._some(told(db, self._archive))
+        held = self._some(db.held(self._archive))
         return held, layout(held, self._store.dialect)
 
     def _planned(self, db: Reader, ask: Ask) -> Asked[Reader]:
         """What is to be done, in the very state that is read."""
         held, lay = self._now(db)
         self.via = f"catalog, as of {held.as_of}"
-        twin = partial(self._twin, db)
-        return planned(ask, statement(ask, lay), missing(held), lay, twin, self.sizes)
-
-    def _twin(self, db: Reader) -> Callable[[threading.Event], Reader]:
-        another = self._store.twin(db)
-        return lambda stop: another(stop.is_set)
+        return planned(ask, statement(ask, lay), missing(held), lay, partial(_twin, db), self.sizes)
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ArchiveError."""
@@ -104,8 +99,7 @@ class Local:
         ask = replace(ask, fields=tuple(k for k in ask.fields if self.can.gives(k)))
         worker = self._worker()
         try:
-            asked = await worker.run(partial(self._planned, ask=ask))
-            async with aclosing(pages(worker, ask, asked)) as found:
+            async with aclosing(pages(worker, ask, partial(self._planned, ask=ask))) as found:
                 async for page in found:
                     yield page
         finally:
@@ -134,15 +128,13 @@ class Local:
         return f"catalog of {held.as_of}, {sum(held.rows.values()):,} rows"
 
 
-def _translated(error: Exception) -> ArchiveError | None:
-    """The store's errors, and DuckDB's, as ours."""
-    if isinstance(error, CatalogError):
-        return _ours(error)
-    import duckdb
+def _twin(db: Reader) -> Callable[[threading.Event], Reader]:
+    another = db.twin()
+    return lambda stop: another(stop.is_set)
 
-    if isinstance(error, duckdb.Error):
-        return Malformed(f"the catalog cannot be searched: {type(error).__name__}", "catalog_corrupt")
-    return None
+
+def _translated(error: Exception) -> ArchiveError | None:
+    return _ours(error) if isinstance(error, CatalogError) else None
 
 
 def _ours(error: CatalogError) -> ArchiveError:

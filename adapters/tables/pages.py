@@ -6,6 +6,7 @@ What the conditions leave undecided is counted beside, where another connection 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -27,6 +28,7 @@ C = TypeVar("C", bound=Connection)
 Rows = list[tuple[Any, ...]]
 
 SIZES = (1000, 10_000)
+MOMENT = 0.001  # seconds: what is found sooner is not worth another connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,56 @@ def _first(db: Connection, text: Clause, size: int) -> Rows:
     return db.fetchmany(size)
 
 
-async def pages(worker: Worker[C], ask: Ask, asked: Asked[C]) -> AsyncGenerator[Page, None]:
+class _Answering(Generic[C]):
+    """What the thread does by itself: from the plan to the first rows and, where those are all, to the count.
+
+    The undecided are counted by whoever claims that first: there, or beside.
+    """
+
+    def __init__(self, ask: Ask, plan: Callable[[C], Asked[C]]) -> None:
+        self._most = ask.limit or sys.maxsize
+        self._plan = plan
+        self._asked: Asked[C] | None = None
+        self._unclaimed = threading.Lock()
+        self._count: Callable[[C], dict[str, int]] | None = None
+
+    def claim(self) -> bool:
+        """Whether nobody else counts."""
+        return self._unclaimed.acquire(blocking=False)
+
+    def plan(self, db: C) -> Asked[C]:
+        """What is to be done."""
+        self._asked = self._plan(db)
+        return self._asked
+
+    def first(self, db: C) -> Rows:
+        """The first rows."""
+        asked = self._asked or self.plan(db)
+        rows = asked.first(db)
+        if asked.undecided and len(rows) < min(asked.sizes[0], self._most) and self.claim():
+            self._count = asked.undecided
+        return rows
+
+    def count(self, db: C) -> dict[str, int]:
+        """What is undecided; nothing where somebody else counts, or will."""
+        return self._count(db) if self._count else {}
+
+
+async def pages(worker: Worker[C], ask: Ask, plan: Callable[[C], Asked[C]]) -> AsyncGenerator[Page, None]:
     """Pages of what is found, then one that says what is undecided. Raises ArchiveError."""
-    beside = worker.beside(asked.twin) if asked.twin else None
-    begun = beside.soon(asked.undecided) if beside and asked.undecided else None
+    answering = _Answering(ask, plan)
+    planned, first, counted = worker.chain(answering.plan, answering.first, answering.count)
+    beside: Worker[C] | None = None
     try:
-        async with aclosing(_pages(worker, ask, asked, begun)) as found:
+        asked: Asked[C] = await planned
+        if asked.twin and asked.undecided:
+            await asyncio.wait([first], timeout=MOMENT)
+            if not first.done() and answering.claim():
+                beside = worker.beside(asked.twin)
+                counted = beside.soon(asked.undecided)
+                beside.finish()
+        answer = _Answer(worker, ask, asked, answering.claim, counted, beside is not None)
+        async with aclosing(answer.pages(first)) as found:
             async for page in found:
                 yield page
     finally:
@@ -83,40 +129,60 @@ async def pages(worker: Worker[C], ask: Ask, asked: Asked[C]) -> AsyncGenerator[
             await beside.close()
 
 
-async def _pages(
-    worker: Worker[C], ask: Ask, asked: Asked[C], begun: asyncio.Future[dict[str, int]] | None
-) -> AsyncGenerator[Page, None]:
-    told, split = 0, _splits(ask)
-    async for rows, last in _rows(worker, asked):
-        told += len(rows)
-        enough = ask.limit and told >= ask.limit  # who has enough asks for nothing more
-        if asked.undecided and last and not enough:
-            begun = begun or worker.soon(asked.undecided)
-        if rows:
-            yield _page(ask, rows, split)
-    if asked.undecided:
-        begun = begun or worker.soon(asked.undecided)
-        yield Page(ask.fields, [], unknown=await _counted(worker, asked.undecided, begun))
+@dataclass(slots=True)
+class _Answer(Generic[C]):
+    """What is looked at, page by page.
 
+    claim    whether nobody counts the undecided yet
+    counted  their count, where somebody does; `beside`: on another connection
+    """
 
-async def _rows(worker: Worker[C], asked: Asked[C]) -> AsyncGenerator[tuple[Rows, bool], None]:
-    """Rows, and whether they are the last; the next are fetched while these are looked at."""
-    rows, (size, then) = await worker.run(asked.first), asked.sizes
-    while len(rows) == size:
-        ahead = worker.soon(lambda db: db.fetchmany(then))
-        yield rows, False
-        rows, size = await ahead, then
-    yield rows, True
+    worker: Worker[C]
+    ask: Ask
+    asked: Asked[C]
+    claim: Callable[[], bool]
+    counted: asyncio.Future[dict[str, int]]
+    beside: bool
 
+    async def pages(self, first: asyncio.Future[Rows]) -> AsyncGenerator[Page, None]:
+        """Pages of rows, and one of what is undecided."""
+        told, split = 0, _splits(self.ask)
+        async with aclosing(self._rows(first)) as found:
+            async for rows, last in found:
+                told += len(rows)
+                enough = self.ask.limit and told >= self.ask.limit  # who has enough asks for nothing more
+                if last and not enough:
+                    self._count()
+                if rows:
+                    yield _page(self.ask, rows, split)
+        if self.asked.undecided:
+            self._count()
+            yield Page(self.ask.fields, [], unknown=await self._undecided(self.asked.undecided))
 
-async def _counted(
-    worker: Worker[C], undecided: Callable[[C], dict[str, int]], begun: asyncio.Future[dict[str, int]]
-) -> dict[str, int]:
-    """What was counted; a connection that could not be had once more is no reason to have no answer."""
-    try:
-        return await begun
-    except ArchiveError:
-        return await worker.run(undecided)
+    async def _rows(self, first: asyncio.Future[Rows]) -> AsyncGenerator[tuple[Rows, bool], None]:
+        """Rows, and whether they are the last; the next are fetched while these are looked at."""
+        rows, (size, then) = await first, self.asked.sizes
+        while len(rows) == size:
+            ahead = self.worker.soon(lambda db: db.fetchmany(then))
+            yield rows, False
+            rows, size = await ahead, then
+        yield rows, True
+
+    def _count(self) -> None:
+        """What is undecided is counted from now on, if it is not yet; the connection does nothing more."""
+        if self.asked.undecided and self.claim():
+            self.counted = self.worker.soon(self.asked.undecided)
+        if not self.beside:
+            self.worker.finish()
+
+    async def _undecided(self, undecided: Callable[[C], dict[str, int]]) -> dict[str, int]:
+        """What was counted; that no other connection could be had is no reason to have no answer."""
+        try:
+            return await self.counted
+        except ArchiveError:
+            if not self.beside:
+                raise
+            return await self.worker.run(undecided)
 
 
 def _page(ask: Ask, rows: Rows, split: tuple[int, ...]) -> Page:

@@ -55,6 +55,7 @@ class Worker(Generic[C]):
         self._translated = translated
         self._db: C | None = None
         self._job: Future[Any] | None = None
+        self._ended: Future[None] | None = None
         self._stop = threading.Event()
 
     def beside(self, connect: Callable[[threading.Event], C]) -> Worker[C]:
@@ -72,9 +73,25 @@ class Worker(Generic[C]):
     def soon(self, job: Callable[[C], T]) -> asyncio.Future[T]:
         """The same, begun whether or not anybody waits for it yet."""
         doing = self._job = self._pool.submit(self._do, job)
-        told = asyncio.wrap_future(doing)
-        told.add_done_callback(_looked_at)
-        return told
+        return _watched(doing)
+
+    def chain(self, *jobs: Callable[[C], Any]) -> list[asyncio.Future[Any]]:
+        """Jobs one after the other, nobody being waited for between them; none after one that fails."""
+        told = [Future[Any]() for _ in jobs]
+        self._job = self._pool.submit(self._chained, jobs, told)
+        return [_watched(one) for one in told]
+
+    def _chained(self, jobs: Sequence[Callable[[C], Any]], told: Sequence[Future[Any]]) -> None:
+        for job, one in zip(jobs, told, strict=True):
+            if self._stop.is_set() or not one.set_running_or_notify_cancel():
+                break
+            try:
+                one.set_result(self._do(job))
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                one.set_exception(error)
+                break
+        for one in told:
+            one.cancel()
 
     def _do(self, job: Callable[[C], T]) -> T:
         try:
@@ -87,14 +104,20 @@ class Worker(Generic[C]):
                 raise
             raise ours from error
 
+    def finish(self) -> Future[None]:
+        """No further job comes: connection and thread end when those have ended that came before."""
+        if self._ended is None:
+            self._ended = self._pool.submit(self._end)
+            self._pool.shutdown(wait=False)
+        return self._ended
+
     async def close(self) -> None:
         """Interrupt, close, end the thread, whether or not anybody waits for that.
 
         A thread of its own interrupts: whoever closes may be cancelled once more, as at Ctrl-C.
         """
         self._stop.set()
-        ended = self._pool.submit(self._end)
-        self._pool.shutdown(wait=False)
+        ended = self.finish()
         if self._job is not None and not self._job.done():
             threading.Thread(target=self._interrupt, args=(ended,), name="interrupt").start()
         await asyncio.shield(asyncio.wrap_future(ended))
@@ -118,6 +141,12 @@ class Worker(Generic[C]):
         db, self._db = self._db, None
         if db is not None:
             db.close()
+
+
+def _watched(doing: Future[T]) -> asyncio.Future[T]:
+    told = asyncio.wrap_future(doing)
+    told.add_done_callback(_looked_at)
+    return told
 
 
 def _looked_at(told: asyncio.Future[Any]) -> None:
