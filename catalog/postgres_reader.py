@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import json
 import os
-import select
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.sql import SQL, Composable
+from psycopg.sql import SQL, Composed
 
 from catalog import store_sql as sql
 from catalog.holdings import Held
@@ -94,6 +93,7 @@ class PostgresReader:
         self._faults = faults
         self._pool = (os.getpid(), url)
         self._connect = connect
+        self._gone = gone
         self._busy = False
         self._cancelled = False
         self._closed = False
@@ -101,27 +101,31 @@ class PostgresReader:
         self._rows: Iterator[tuple[Any, ...]] = iter(())
         self._ended = True
         with faults():
-            self._db = self._idle(gone) or _connected(connect, gone)
+            self._db = self._kept_open() or _connected(connect, gone)
         self._db.watch(gone)
 
-    def _idle(self, gone: Gone) -> Watched | None:
-        """One that is open and alive: the server may have gone since."""
-        while True:
-            with _GUARD:
-                kept = _IDLE.get(self._pool) or []
-                db = kept.pop() if kept else None
-            if db is None:
-                return None
-            if not _ended(db):
-                db.watch(gone)
-                return db
-            db.close()
+    def _kept_open(self) -> Watched | None:
+        """One that is open, unless the server has ended it meanwhile."""
+        with _GUARD:
+            kept = _IDLE.get(self._pool)
+            return kept.pop() if kept else None
+
+    def _sent(self, text: str | Composed) -> psycopg.Cursor[tuple[Any, ...]]:
+        """The result of what is sent first; over a new connection where the kept one was lost meanwhile."""
+        try:
+            return self._db.execute(text, prepare=False)
+        except psycopg.OperationalError:
+            if not self._db.closed:
+                raise
+        self._db = _connected(self._connect, self._gone)
+        self._db.watch(self._gone)
+        return self._db.execute(text, prepare=False)
 
     def held(self, archive: str) -> Held | None:
         """What is held of an archive in the state that is read, from now on."""
         with self._working():
-            told = self._begin(_HELD.format(archive))
-            found = told.fetchone()
+            asked = _HELD.format(archive)
+            found = (self._begin(asked) if self._idle else self._db.execute(asked)).fetchone()
         if found is None:
             return None
         about, self._snapshot = found
@@ -136,7 +140,7 @@ class PostgresReader:
     def everything(self, text: str) -> list[tuple[Any, ...]]:
         """All rows of one statement, in no transaction."""
         with self._working():
-            return self._db.execute(text).fetchall()
+            return self._sent(text).fetchall()
 
     def execute(self, text: str, values: Sequence[str] = ()) -> None:
         """Begin a statement, when the one before has ended. Its rows come as they are fetched.
@@ -144,16 +148,20 @@ class PostgresReader:
         No cursor of the server's: for those PostgreSQL uses one process where it might use several.
         """
         with self._working():
-            if self._db.info.transaction_status == TransactionStatus.IDLE:
+            if self._idle:
                 self._begin()
             self._rest()
             self._rows = self._db.cursor().stream(*sql.bound(text, values), size=CHUNK)
             self._ended = False
 
-    def _begin(self, *then: Composable) -> psycopg.Cursor[tuple[Any, ...]]:
+    @property
+    def _idle(self) -> bool:
+        return self._db.info.transaction_status == TransactionStatus.IDLE
+
+    def _begin(self, *then: Composed) -> psycopg.Cursor[tuple[Any, ...]]:
         """Every statement sees the same state from now on. The result of the last that is sent with it."""
         seen = [_SNAPSHOT.format(self._snapshot)] if self._snapshot else []
-        told = self._db.execute(SQL("; ").join([_BEGIN, *seen, *then]), prepare=False)
+        told = self._sent(SQL("; ").join([_BEGIN, *seen, *then]))
         while told.nextset():
             pass
         return told
@@ -210,11 +218,6 @@ class PostgresReader:
                 return False
             kept.append(self._db)
             return True
-
-
-def _ended(db: Watched) -> bool:
-    """Whether the server has ended a connection that nobody used: it says something, unasked."""
-    return db.closed or bool(select.select([db.fileno()], [], [], 0)[0])
 
 
 def _connected(connect: Callable[[], Watched], gone: Gone) -> Watched:

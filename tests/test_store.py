@@ -375,6 +375,37 @@ def test_a_reader_goes_on_with_what_it_began_to_read(kept: Store) -> None:
     db.close()
 
 
+def test_a_twin_sees_the_same_state_whatever_is_imported_meanwhile(kept: Store) -> None:
+    kept.take(FILE, SOME)
+    db = kept.reader()
+    held = db.held("mine")
+    kept.take(OTHER, SOME[:1], replace=True)
+    twin = db.twin()(lambda: False)
+    assert held is not None
+    for one in (db, twin):
+        one.execute(f"SELECT count(*) FROM {table('mine')}")
+        assert one.fetchmany(2) == [(10,)] == [(sum(held.rows.values()),)]
+    twin.close()
+    db.close()
+    assert len(rows(kept)) == 1
+    later = kept.reader()
+    assert later.held("mine") == kept.held()["mine"]
+    assert later.held("yours") is None
+    later.close()
+
+
+def test_what_one_search_left_is_no_matter_of_the_next(kept: Store) -> None:
+    """Connections are used again: not those in which something is under way, or was to be interrupted."""
+    kept.take(FILE, [series(n) for n in range(5000)])
+    for leave in (lambda db: None, lambda db: db.fetchmany(10), lambda db: db.interrupt()):
+        db = kept.reader()
+        db.execute(f"SELECT * FROM {table('mine')}")
+        leave(db)
+        db.close()
+        db.interrupt()  # too late: it may be another's by now
+        assert len(rows(kept)) == 5000
+
+
 def test_two_imports_take_turns_or_say_so(
     duck: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
