@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.idc import citing, sorted_copy
-from adapters.idc.layout import LAYOUT
+from adapters.idc.layout import LAYOUT, PLAIN
 from adapters.shared.options import Options
 from adapters.tables import count as sql_count
 from adapters.tables import sql
-from adapters.tables.levels import statement
+from adapters.tables.levels import Layout, statement
 from adapters.tables.pages import SIZES, Asked, pages, planned
 from adapters.tables.unknown import unknown
 from adapters.tables.worker import Worker, everything
@@ -76,7 +76,7 @@ class Idc:
 
     def request(self, ask: Ask) -> str:
         """The SQL, with its parameters in place."""
-        return sql.shown(statement(ask, LAYOUT))
+        return sql.shown(statement(ask, LAYOUT if self._copy else PLAIN))
 
     async def find(self, ask: Ask) -> AsyncIterator[Page]:
         """Pages of rows, fetched in a thread of its own that ends with the search. Raises ServerFault."""
@@ -93,8 +93,13 @@ class Idc:
 
     def _planned(self, db: duckdb.DuckDBPyConnection, ask: Ask) -> Asked[duckdb.DuckDBPyConnection]:
         """What is to be done. What is no copy has tables that no other connection sees."""
-        twin = partial(_twin, db) if self._place else None
-        return planned(ask, statement(ask, LAYOUT), _missing(db), LAYOUT, twin, self.sizes)
+        twin, lay = partial(_twin, db) if self._place else None, self._layout
+        return planned(ask, statement(ask, lay), _missing(db), lay, twin, self.sizes)
+
+    @property
+    def _layout(self) -> Layout:
+        """Of what is open."""
+        return LAYOUT if self._place else PLAIN
 
     def _forget(self) -> None:
         """A damaged copy is removed: the next search makes another."""
@@ -116,8 +121,8 @@ class Idc:
             return None
         worker = Worker("idc", self._open, _translated)
         try:
-            told = await worker.run(lambda db: unknown(db, ask, _missing(db), LAYOUT))
-            return await sql_count.tally(worker.fetchall, ask, facets, LAYOUT, told)
+            told = await worker.run(lambda db: unknown(db, ask, _missing(db), self._layout))
+            return await sql_count.tally(worker.fetchall, ask, facets, self._layout, told)
         finally:
             await worker.close()
 
@@ -161,7 +166,7 @@ class Idc:
         self._place = None
 
         db = duckdb.connect()
-        db.execute(f"CREATE TEMP VIEW series AS {sorted_copy.numbered(db, _parquet())}")
+        db.execute(f"CREATE TEMP VIEW series AS {sorted_copy.marked(_parquet())}")
         db.execute("CREATE TABLE missing (keyword VARCHAR, series BIGINT)")  # nothing is known
         self.via = f"parquet of idc-index-data {self._version}"
         return db
