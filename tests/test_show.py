@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from asking import ask
 
+import broker
 from adapters.rows import Rows
 from broker.errors import BadQuery
 from broker.joining.locations import locations
@@ -129,6 +132,23 @@ def test_the_nearest_copy_is_the_one_declared_so(tmp_path: Path) -> None:
     assert (
         "no archive has a distance" in show(tmp_path, "CT", text=FILE + '[copies]\nprefer = "nearest"').stderr
     )
+
+
+def test_manifests_take_the_copy_that_the_federation_prefers(tmp_path: Path) -> None:
+    file = tmp_path / "federation.toml"
+    file.write_text(FILE.format("CT") + '\n[copies]\nprefer = "instances"\n')
+
+    def taken(*words: str) -> str:
+        command = [sys.executable, "-m", "broker", "manifest", "Modality=CT", "--at", "one,two", "--config"]
+        command += [str(file), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        (row,) = csv.DictReader(io.StringIO(done.stdout))
+        return row["archive"]
+
+    assert (taken(), taken("--prefer", "order")) == ("two", "one")
+    answer = broker.search("series", "Modality=CT", at=["one", "two"], config_file=file)
+    assert [copy.archive for _, copy in broker.manifest(answer, config_file=file).taken] == ["two"]
 
 
 async def test_two_states_of_one_series_are_two_copies_with_their_own_ids() -> None:

@@ -46,18 +46,20 @@ def _main(argv: Sequence[str] | None) -> int:
     if args.verb is None:
         top.print_help()
         return OK
-    return _run(args)
+    return _run(args, verbs[args.verb])
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, verb: argparse.ArgumentParser) -> int:
     import gc
     from importlib import import_module
 
     # a short-lived process keeps nearly all that it makes: looking for garbage is a tenth of its time
     gc.set_threshold(100_000, 20, 100)
 
+    from broker.cli.together import given
     from broker.errors import BadConfig, BadInput, BadQuery
 
+    args.given = given(verb, args)
     try:
         code: int = import_module(f"broker.cli.{args.verb}").run(args)
     except (BadQuery, BadInput) as error:

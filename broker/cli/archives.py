@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from broker.cli import OK
+from broker.cli.together import only
 from broker.cli.unread import unread
 from broker.errors import BadConfig, BadQuery
 from broker.knowing.knowledge import Knowledge, conditions, judged, knowledge, own_row
@@ -19,13 +20,19 @@ from catalog.archives import Archive
 from catalog.matrix import ADAPTER, CATALOG, Row
 from catalog.routes import commands
 
+_ADD = (
+    "--kind", "--url", "--option", "--limit", "--auth", "--set", "--unchecked", "--timeout", "--config",
+)  # fmt: skip
+
 
 def run(args: argparse.Namespace) -> int:
     """Print archives; `*` marks those that are asked when a query names none. Raises BadQuery, BadConfig."""
     if args.words:
         return _verb(args)
     if args.pages:
+        only(args, "--pages, which writes of all that ships", "--pages")
         return _pages(Path(args.pages))
+    only(args, "the list of archives", "--where", "--include-unknown", "--format", "--config")
     known = knowledge(args.config)
     unread(known)
     wheres = conditions(args.where, known.matrix)
@@ -49,8 +56,10 @@ def _verb(args: argparse.Namespace) -> int:
 
     match args.words:
         case ["check", *names]:
+            only(args, "archives check", "--reset", "--timeout", "--format", "--config")
             return archives_check.run(args, tuple(names))
         case ["add", name]:
+            only(args, "archives add", *_ADD)
             return archives_add.run(args, name)
     raise BadQuery(f"archives {' '.join(args.words)}: write `check [ARCHIVE ...]` or `add NAME`")
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from broker.cli import INCOMPLETE, OK, holding
+from broker.cli.together import never, only
 from broker.config import Federation, federation
 from broker.errors import BadConfig, BadInput, BadQuery
 from broker.safe import cell, line
@@ -22,6 +23,7 @@ SHOWN = 20  # rejected rows on the terminal
 
 def run(args: argparse.Namespace) -> int:
     """What the words say. Raises BadInput for a file that cannot be imported, BadConfig for the store."""
+    _possible(args)
     known = federation(args.config)
     try:
         store = known.catalog.open()
@@ -41,6 +43,21 @@ def run(args: argparse.Namespace) -> int:
         raise BadConfig(str(error)) from error
     words = " ".join(args.words)
     raise BadQuery(f"catalog {words}: write import FILE-OR-FOLDER, list, show ARCHIVE NAME or remove ARCHIVE")
+
+
+def _possible(args: argparse.Namespace) -> None:
+    """Whether all that is asked for can be had at once. Raises BadQuery."""
+    verb = args.words[0] if args.words else "list"
+    if verb == "import":
+        never(args, "--format", why="of `list` and `show`; an import is told in words")
+        if args.mapping and args.kind not in ("", "csv"):
+            raise BadQuery(
+                f"--as {args.kind}: --mapping is for tables, of kind csv; leave one of the two out"
+            )
+        return
+    archive = "name the archive without --archive: show ARCHIVE NAME, or remove ARCHIVE"
+    never(args, "--archive", why=archive if verb in ("show", "remove") else "list shows every archive")
+    only(args, f"catalog {verb}", *(["--format"] if verb != "remove" else []), "--quiet", "--config")
 
 
 def _import(args: argparse.Namespace, place: Path, known: Federation, store: Store) -> int:

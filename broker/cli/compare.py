@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from broker.cli import OK, matrix_export, matrix_table
 from broker.cli.asked import names
 from broker.cli.signs import words
+from broker.cli.together import never
 from broker.cli.unread import unread
 from broker.errors import BadQuery
 from broker.knowing.knowledge import knowledge
@@ -24,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
     rows = names(args.rows)
     if len(rows) < 2:
         raise BadQuery("compare needs two archives, or two archive programs; `broker matrix` lists them")
+    if args.format != "table":
+        evidence = f"broker matrix {' '.join(rows)} --format json"
+        never(args, "--why", why=f"a comparison in {args.format} has no evidence; `{evidence}` has")
     known = knowledge(args.config)
     unread(known)
     try:

@@ -16,7 +16,9 @@ from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names, split
 from broker.cli.live import wanted
 from broker.cli.progress import Progress
+from broker.cli.together import never
 from broker.counting import Counter, Watch
+from broker.errors import BadQuery
 from broker.query import Query
 from broker.report import Report
 from broker.safe import cell, line
@@ -26,6 +28,7 @@ NO_VALUE = "(no value)"
 
 def run(args: argparse.Namespace) -> int:
     """Count and print. Raises BadQuery and BadConfig before anything is asked."""
+    _possible(args)
     by = names(args.by) or (list(USUAL) if args.verb == "facets" else [])
     counters = [Counter(_session(query, args), by, args.exact, args.check) for query in _queries(args)]
     with Progress(counters[0].session.names, wanted(args), len(counters)) as progress:
@@ -38,6 +41,16 @@ def run(args: argparse.Namespace) -> int:
     if all(told.complete for told in found):
         return OK
     return INCOMPLETE if any(told.answered for told in found) else NOTHING
+
+
+def _possible(args: argparse.Namespace) -> None:
+    """Whether all that is asked for can be had at once. Raises BadQuery."""
+    if args.format != "table":
+        never(args, "--top", why=f"shortens tables; {args.format} holds every value")
+    elif args.verb == "count" and not args.by:
+        never(args, "--top", why="no facets are asked for: add --by FACET, or use broker facets")
+    if args.top < 0:
+        raise BadQuery(f"--top {args.top}: write how many values are shown, or 0 for all")
 
 
 def _queries(args: argparse.Namespace) -> list[Query]:
@@ -53,7 +66,6 @@ def _session(query: Query, args: argparse.Namespace) -> Session:
     return Session(
         query,
         at=names(args.at),
-        fields=names(args.field),
         scan=args.scan,
         reveal=args.reveal,
         config_file=args.config,

@@ -16,6 +16,7 @@ from broker.answering.frames import types
 from broker.cli import INCOMPLETE, NOTHING, OK, output
 from broker.cli.manifest import answered
 from broker.cli.search import target
+from broker.cli.together import never
 from broker.describing import jsonld
 from broker.describing.facts import Facts, facts
 from broker.describing.fhir import bundle
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the description. Raises BadQuery and BadConfig."""
     if args.form == "croissant" and not args.output:
         raise BadQuery("croissant describes a file beside it: add --output FOLDER")
+    if args.form == "fhir":
+        never(args, "--title", why="a name of a data set; FHIR studies have none (--as schemaorg has)")
     answer = answered(args)
     about = facts(args.title or " ".join(args.words), answer)
     if args.form == "croissant":

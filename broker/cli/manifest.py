@@ -16,6 +16,7 @@ from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names, split
 from broker.cli.output import report_lines
 from broker.cli.search import asked, target
+from broker.cli.together import never
 from broker.cohorts.cohort import Cohort
 from broker.cohorts.store import Folder
 from broker.errors import ArchiveError, BadConfig, BadQuery
@@ -27,6 +28,7 @@ from broker.registry import adapter_for
 from broker.safe import line
 
 CITED = ("bibtex", "citations")
+_ASKING = ("--at", "--field", "--scan", "--reveal", "--limit", "--include-unknown")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,6 +54,8 @@ def answered(args: argparse.Namespace) -> Answer:
         except BadConfig:
             kept = False
         if kept:
+            why = f"of a query, and {word} was asked already; save the query anew, under another name"
+            never(args, *_ASKING, why=why)
             return Cohort.open(word, args.folder, args.config).answer(args.run)
     level, texts = split(args.words, args.level)
     named = args.level is not None or len(texts) < len(args.words)
@@ -59,6 +63,7 @@ def answered(args: argparse.Namespace) -> Answer:
         query = Query(level if named else "series", *texts)
     except BadQuery as error:
         raise BadQuery(f"{error}; nor is there a cohort of that name") if word else error from error
+    never(args, "--run", why="of a cohort, and this is a query; broker cohorts lists the cohorts")
     return asked(_session(query, args), args.timeout, args.quiet)
 
 

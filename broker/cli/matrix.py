@@ -8,6 +8,7 @@ from pathlib import Path
 
 from broker.cli import BAD_CONFIG, OK, matrix_export, matrix_table
 from broker.cli.asked import names
+from broker.cli.together import never, only
 from broker.cli.unread import unread
 from broker.errors import BadConfig, BadQuery
 from broker.knowing.knowledge import knowledge
@@ -17,6 +18,7 @@ from catalog.matrix import Matrix, UnknownName
 
 def run(args: argparse.Namespace) -> int:
     """Print the matrix, or the part asked for. Raises BadQuery and BadConfig."""
+    _possible(args)
     if args.check:
         return _check(Path(args.check))
     known = knowledge(args.config)
@@ -35,6 +37,23 @@ def run(args: argparse.Namespace) -> int:
     else:
         matrix_table.show(matrix)
     return OK
+
+
+def _possible(args: argparse.Namespace) -> None:
+    """Whether all that is asked for can be had at once. Raises BadQuery."""
+    if args.check:
+        only(args, "--check, which reads the files of a folder", "--check")
+        if args.rows:
+            raise BadQuery(f"--check {args.check} checks all of the folder; leave {' '.join(args.rows)} out")
+    if args.html:
+        why = "not together with --html: the page shows every cell with its evidence; leave one out"
+        never(args, "--format", "--why", "--changed-since", why=why)
+    if args.changed_since:
+        never(
+            args, "--why", why="not together with --changed-since, which shows what was said before and now"
+        )
+    if args.format == "markdown":
+        never(args, "--why", why="there is no room for evidence in Markdown; json and csv hold it")
 
 
 def _asked(matrix: Matrix, args: argparse.Namespace) -> Matrix:

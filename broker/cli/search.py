@@ -16,6 +16,7 @@ from broker.api import Session
 from broker.cli import INCOMPLETE, NOTHING, OK, output
 from broker.cli.asked import names, split
 from broker.cli.progress import Progress
+from broker.cli.together import never
 from broker.errors import BadConfig, BadQuery
 from broker.files import whole
 from broker.query import Query
@@ -26,6 +27,7 @@ TABLE_LIMIT = 100
 def run(args: argparse.Namespace) -> int:
     """Ask and print. Raises BadQuery and BadConfig before anything is asked."""
     args.format = args.format or output.form_of(args.output)
+    _possible(args)
     session = session_of(args)
     columns = output.columns_of(args.columns, session.query.level, names(args.field))
     required = names(args.require)
@@ -43,6 +45,16 @@ def run(args: argparse.Namespace) -> int:
         output.reports(answer, sys.stderr, withheld=_withheld(answer, required, args.strict))
         output.hints(answer, sys.stderr)
     return code
+
+
+def _possible(args: argparse.Namespace) -> None:
+    """Whether all that is asked for can be had at once. Raises BadQuery."""
+    if args.format != "table":
+        why = f"chooses the columns of a table; {args.format} holds every column (--field asks for one more)"
+        never(args, "--columns", why=why)
+    if args.format not in ("json", "ndjson"):
+        why = f"orders the copies of an entity, and only json and ndjson name these, not {args.format}"
+        never(args, "--prefer", why=why)
 
 
 def session_of(args: argparse.Namespace) -> Session:

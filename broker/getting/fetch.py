@@ -43,7 +43,7 @@ class Fetch:
     sources: Mapping[str, Source]
 
     @classmethod
-    async def of(cls, answer: Answer, prefer: str, config_file: str | Path | None, ask: Ask) -> Fetch:
+    async def of(cls, answer: Answer, prefer: str | None, config_file: str | Path | None, ask: Ask) -> Fetch:
         """The series of an answer; of studies, their series are asked for. Raises BadQuery and BadConfig."""
         known = config.federation(config_file)
         answers, found = [answer], items(answer, known.archives, prefer)
@@ -115,7 +115,7 @@ async def get_async(
     into: str | Path,
     verify: bool = False,
     watch: Watch | None = None,
-    prefer: str = "order",
+    prefer: str | None = None,
     timeout: float = TIMEOUT,
     config_file: str | Path | None = None,
     **options: Any,

@@ -57,17 +57,18 @@ class Item:
         return self.copies[0]
 
 
-def items(answer: Answer, archives: Mapping[str, Archive], prefer: str = "order") -> list[Item]:
-    """The studies or series of an answer. Raises BadQuery for patients, and for a rule `locations` has not.
+def items(answer: Answer, archives: Mapping[str, Archive], prefer: str | None = None) -> list[Item]:
+    """The studies or series of an answer, their copies in the order of `locations`.
 
-    Both sides of a collision are there: which of them is right is not decided here.
+    Both sides of a collision are there: which of them is right is not decided here. Raises BadQuery for
+    patients, and for a rule `locations` has not.
     """
     if answer.query.level is Level.PATIENT:
         raise BadQuery("a manifest is of studies or series: ask for these instead of patients")
     return [_item(e, archives, prefer) for e in answer.entities]
 
 
-def _item(e: Entity, archives: Mapping[str, Archive], prefer: str) -> Item:
+def _item(e: Entity, archives: Mapping[str, Archive], prefer: str | None) -> Item:
     shown = e.values
     series = e.uid if e.level is Level.SERIES else None
     dois = dict.fromkeys(d for own in e.said.values() for d in found_dois(listed(own.get("SourceDOI"))))

@@ -11,12 +11,13 @@ from broker.manifests.items import items
 
 
 def manifest(
-    answer: Answer, kind: str = "csv", prefer: str = "order", config_file: str | Path | None = None
+    answer: Answer, kind: str = "csv", prefer: str | None = None, config_file: str | Path | None = None
 ) -> forms.Manifest:
     """What to fetch of an answer, in the form of a tool: csv, s5cmd, tcia, dicomweb, dimse or xnat.
 
     `text` is the manifest, `summary` what it amounts to, `left` why anything is left out; `prefer` the rule
-    for the copy (`locations`). Raises BadQuery for a kind or rule that is none, and for answers of patients.
+    for the copy (`locations`), else the federation's. Raises BadQuery for a kind or rule that is none, and
+    for answers of patients.
 
     >>> import broker
     >>> answer = broker.search("series", "Collection=rider_pilot", "Modality=CR", at=["idc"])

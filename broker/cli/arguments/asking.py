@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from broker.cli import examples
-from broker.cli.arguments.common import config, listing, query, quiet, repeated, timeout
+from broker.cli.arguments.common import config, listing, preferring, query, quiet, repeated, timeout
 
 FORMATS = ("table", "json", "ndjson", "csv", "parquet")
 
@@ -15,7 +15,7 @@ def search(verb: argparse.ArgumentParser) -> None:
     query(verb)
     listing(verb)
     verb.add_argument("--order", metavar="KEYWORD,...", help="sort the merged answer; -KEYWORD descending")
-    _preferring(verb)
+    preferring(verb)
     verb.add_argument("--after", metavar="CURSOR", help="the page of an ordered answer after this one")
     timeout(verb, 30.0, "for the whole answer (30)")
     verb.add_argument("--format", choices=FORMATS, help="how (as the name of --output ends, else table)")
@@ -41,7 +41,7 @@ def show(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("uid", metavar="UID", help="a StudyInstanceUID or SeriesInstanceUID")
     repeated(verb, "--at", "ARCHIVE", "ask this archive")
     timeout(verb, 30.0)
-    _preferring(verb)
+    preferring(verb)
     verb.add_argument("--json", action="store_true", help="for machines")
     config(verb)
 
@@ -64,14 +64,14 @@ def candidates(verb: argparse.ArgumentParser) -> None:
 
 def count(verb: argparse.ArgumentParser) -> None:
     """`broker count`."""
-    query(verb, examples.COUNT)
+    query(verb, examples.COUNT, fields=False)
     _counting(verb)
     repeated(verb, "--by", "FACET,...", "also by these facets")
 
 
 def facets(verb: argparse.ArgumentParser) -> None:
     """`broker facets`."""
-    query(verb, examples.COUNT)
+    query(verb, examples.COUNT, fields=False)
     _counting(verb)
     repeated(verb, "--by", "FACET,...", "these facets instead of the usual ones")
 
@@ -91,12 +91,3 @@ def _counting(verb: argparse.ArgumentParser) -> None:
     timeout(verb, 30.0)
     verb.add_argument("--format", choices=("table", "json", "csv"), default="table")
     quiet(verb, "no progress and no reports")
-
-
-def _preferring(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--prefer",
-        choices=("order", "instances", "license", "nearest"),
-        help="which of several copies is named first: of the first archive, with most images, with the most "
-        "open licence, or at the smallest declared distance",
-    )

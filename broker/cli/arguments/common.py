@@ -32,8 +32,8 @@ def quiet(verb: argparse.ArgumentParser, text: str) -> None:
     verb.add_argument("--quiet", "-q", action="store_true", help=text)
 
 
-def query(verb: argparse.ArgumentParser, epilog: str = examples.SEARCH) -> None:
-    """What to ask, and whom."""
+def query(verb: argparse.ArgumentParser, epilog: str = examples.SEARCH, *, fields: bool = True) -> None:
+    """What to ask, and whom; `fields`: and which attributes are wanted beside the usual ones."""
     explained(verb, epilog)
     verb.add_argument(
         "words",
@@ -43,7 +43,8 @@ def query(verb: argparse.ArgumentParser, epilog: str = examples.SEARCH) -> None:
     )
     verb.add_argument("--level", help="patients, studies (default) or series")
     repeated(verb, "--at", "ARCHIVE", "ask this archive; may be repeated, or a,b")
-    repeated(verb, "--field", "KEYWORD", "also ask for this attribute")
+    if fields:
+        repeated(verb, "--field", "KEYWORD", "also ask for this attribute")
     verb.add_argument(
         "--scan", action="store_true", help="an archive may be listed whole where nothing can be asked there"
     )
@@ -60,4 +61,14 @@ def listing(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument(
         "--include-unknown", action="store_true", help="also records that leave a condition undecided"
+    )
+
+
+def preferring(verb: argparse.ArgumentParser, what: str = "which of several copies is named first") -> None:
+    """By which rule one of several copies is preferred."""
+    verb.add_argument(
+        "--prefer",
+        choices=("order", "instances", "license", "nearest"),
+        help=f"{what}: of the first archive, with most images, with the most open licence, or at the "
+        "smallest declared distance (as the federation says)",
     )

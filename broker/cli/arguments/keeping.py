@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from broker.cli import examples
-from broker.cli.arguments.common import config, explained, listing, query, quiet, timeout
+from broker.cli.arguments.common import config, explained, listing, preferring, query, quiet, timeout
 
 
 def save(verb: argparse.ArgumentParser) -> None:
@@ -44,9 +44,7 @@ def manifest(verb: argparse.ArgumentParser) -> None:
     query(verb, examples.MANIFEST)
     listing(verb)
     verb.add_argument("--kind", choices=examples.KINDS, default="csv", help="the form (csv)")
-    verb.add_argument(
-        "--prefer", default="order", metavar="RULE", help="which copy: order, instances or license (order)"
-    )
+    preferring(verb, "which copy")
     verb.add_argument("--run", metavar="TIME", help="a run of the cohort (the latest)")
     verb.add_argument(
         "--output", "-o", metavar="FILE", help="write there; for dimse a folder: query files too"
@@ -59,12 +57,7 @@ def get(verb: argparse.ArgumentParser) -> None:
     query(verb, examples.GET)
     listing(verb)
     verb.add_argument("--output", "-o", metavar="DIR", required=True, help="the folder that instances go to")
-    verb.add_argument(
-        "--prefer",
-        default="order",
-        metavar="RULE",
-        help="which copy first: order, instances, license, nearest",
-    )
+    preferring(verb, "which copy first")
     verb.add_argument("--verify", action="store_true", help="read again, and check, what is here already")
     verb.add_argument("--run", metavar="TIME", help="a run of the cohort (the latest)")
     _kept(verb)
