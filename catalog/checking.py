@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from catalog import form
+from catalog.imports.kinds import KINDS
+from catalog.nearest import near
 
 Where = tuple[str | int, ...]
 Model = type[BaseModel] | TypeAdapter[Any]
@@ -48,8 +50,11 @@ class _File:
         return Problem(self.path, self.lines.get(near, 1), f"{place}: {text}" if place else text)
 
 
-def check(folder: Path) -> list[Problem]:
-    """Everything that is wrong with a data folder; an empty list if it can ship."""
+def check(folder: Path, adapters: Collection[str] = ()) -> list[Problem]:
+    """Everything that is wrong with a data folder; an empty list if it can ship.
+
+    `adapters` are those that there are; without them, the adapters of routes are not looked at.
+    """
     problems: list[Problem] = []
     files: dict[str, _File] = {}
     for name, model in _expected(folder):
@@ -58,13 +63,14 @@ def check(folder: Path) -> list[Problem]:
         if read[0] is not None:
             files[name] = read[0]
     if not problems:
-        problems = list(_among(files))
+        problems = [*_among(files), *_reached(files, adapters)]
     return sorted(problems, key=lambda p: (str(p.file), p.line))
 
 
 def _expected(folder: Path) -> Iterator[tuple[str, Model]]:
     yield "capabilities.toml", form.CapabilitiesForm
     yield "sources.toml", TypeAdapter(dict[str, form.SourceForm])
+    yield "federation.toml", form.FederationForm
     kinds: dict[str, Model] = {
         "archives": form.ArchiveForm,
         "software": form.SoftwareForm,
@@ -173,6 +179,26 @@ def _records(file: _File, name: str, rows: set[str]) -> Iterator[Problem]:
         for ref in entry.get("same_as", ()):
             if ref.partition("/")[0] not in rows:
                 yield file.problem(("collections", n, "same_as"), f"no archive {ref.partition('/')[0]!r}")
+
+
+def _reached(files: Mapping[str, _File], adapters: Collection[str]) -> Iterator[Problem]:
+    """Whether there is what routes and records name: archives to ask, adapters, and kinds of files."""
+    federated, there = files["federation.toml"].values["archives"], "archive of federation.toml"
+    for file in files.values():
+        route, held_at = file.values.get("route", {}), file.values.get("held_at")
+        yield from _unknown(file, ("route", "importers"), route.get("importers", ()), "importer", KINDS)
+        yield from _unknown(file, ("route", "ask"), route.get("ask", ()), there, federated)
+        yield from _unknown(file, ("held_at",), [held_at] if held_at else (), there, federated)
+        if adapters:
+            yield from _unknown(file, ("route", "adapters"), route.get("adapters", ()), "adapter", adapters)
+
+
+def _unknown(
+    file: _File, where: Where, names: Iterable[str], what: str, known: Collection[str]
+) -> Iterator[Problem]:
+    for name in names:
+        if name not in known:
+            yield file.problem(where, f"no {what} {name!r}{near(name, known)}")
 
 
 def _citations(values: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from catalog.collection import Count
 from catalog.evidence import DATE, Basis, Confidence, Status
@@ -12,7 +13,21 @@ from catalog.evidence import DATE, Basis, Confidence, Status
 WORDS = 25  # the longest quote
 
 Text = Annotated[str, Field(min_length=1)]
-Date = Annotated[str, Field(pattern=rf"^({DATE.pattern})?$")]
+
+
+def _passed(text: str) -> str:
+    """A date that there is, and that has come somewhere on Earth."""
+    today = (datetime.now(UTC) + timedelta(hours=14)).date().isoformat()
+    for part in text.split("/"):
+        day = part[:10]
+        if len(day) == len(today):
+            date.fromisoformat(day)
+        if day > today[: len(day)]:
+            raise ValueError(f"{text} is in the future (today is {today})")
+    return text
+
+
+Date = Annotated[str, Field(pattern=rf"^({DATE.pattern})?$"), AfterValidator(_passed)]
 Address = Annotated[str, Field(pattern=r"^https?://[^\s;]+$")]
 
 
@@ -171,6 +186,19 @@ class CollectionsForm(Form):
 
     collections: Annotated[list[CollectionForm], Field(min_length=1)]
     held_at: Text | None = None
+
+
+class FederatedForm(BaseModel):
+    """An archive of `federation.toml`, as far as other files name it: the broker reads the rest."""
+
+    adapter: Text
+    as_of: Date = ""
+
+
+class FederationForm(BaseModel):
+    """The file `federation.toml`."""
+
+    archives: dict[str, FederatedForm]
 
 
 class CapabilityForm(Form):

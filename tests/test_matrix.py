@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from broker.config import federation
 from broker.registry import adapters
 from catalog.checking import check
 from catalog.evidence import Basis, Confidence, Evidence, Source, Status
+from catalog.form import SourceForm
 from catalog.imports.kinds import KINDS
 from catalog.matrix import ROUTES, UnknownName
 from catalog.reading import data, shipped_collections, shipped_matrix
@@ -139,7 +141,16 @@ def test_names_are_found_by_what_is_unique_in_them() -> None:
 
 
 def test_the_shipped_files_have_no_problem() -> None:
-    assert check(SHIPPED) == []
+    assert check(SHIPPED, adapters()) == []
+
+
+def test_today_is_no_future_anywhere_on_earth() -> None:
+    today = datetime.now(UTC)
+    for date in (today, today + timedelta(hours=13)):
+        SourceForm(title="x", as_of=date.strftime("%Y-%m-%d"))
+    for date in (today + timedelta(days=2), today + timedelta(days=400)):
+        with pytest.raises(ValueError, match="is in the future"):
+            SourceForm(title="x", as_of=date.strftime("%Y-%m-%d"))
 
 
 def broken(folder: Path, file: str, old: str, new: str) -> tuple[str, int]:
@@ -158,6 +169,17 @@ WRONG = [
     ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "2026-13"', "pattern"),
     ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "2026-09-32"', "pattern"),
     ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "٢٠٢٦"', "pattern"),
+    ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "2026-02-30"', "day is out of range"),
+    ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "9026-09-26"', "9026-09-26 is in the future"),
+    ("archives/idc.toml", 'as_of = "2026-09-26"', 'as_of = "2009/9026"', "2009/9026 is in the future"),
+    ("collections/nirl.toml", 'as_of = "2010-08"', 'as_of = "9026"', "9026 is in the future"),
+    ("sources.toml", 'as_of = "2', 'as_of = "9', "is in the future"),
+    ("capabilities.toml", 'as_of = "2010-08"', 'as_of = "9010-08"', "9010-08 is in the future"),
+    ("federation.toml", 'as_of = "2026-09-26"', 'as_of = "9026"', "9026 is in the future"),
+    ("archives/function-birn.toml", '["xcede"]', '["xcde"]', "no importer 'xcde'; did you mean xcede?"),
+    ("archives/idc.toml", 'ask = ["idc', 'ask = ["icd', "no archive of federation.toml 'icd"),
+    ("archives/idc.toml", '"dicomweb"]\n', '"dicomwb"]\n', "no adapter 'dicomwb'; did you mean dicomweb?"),
+    ("collections/tcia.toml", 'held_at = "tcia"', 'held_at = "tica"', "no archive of federation.toml 'tica'"),
     ("archives/osa.toml", 'source = "midas-paper"', 'source = "nowhere"', "unknown source 'nowhere'"),
     ("archives/osa.toml", "[[cells.groupings]]", "[[cells.grouping]]", "unknown capability 'grouping'"),
     ("archives/osa.toml", "[[cells.groupings]]", "[[cells.groupings", "not TOML"),
@@ -179,7 +201,7 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(
     file: str, old: str, new: str, said: str, tmp_path: Path
 ) -> None:
     place, line = broken(tmp_path, file, old, new)
-    problems = check(tmp_path / "data")
+    problems = check(tmp_path / "data", adapters())
     assert [p for p in problems if said in p.text], problems
     shown = str(next(p for p in problems if said in p.text))
     number = int(re.search(r":(\d+): ", shown)[1])  # type: ignore[index]

@@ -74,11 +74,12 @@ def _date(text: str) -> str:
 
 def _check(folder: Path) -> int:
     """For whoever edits the files: every problem with its file and line."""
+    from broker.registry import adapters
     from catalog.checking import check
 
     if not (folder / "capabilities.toml").is_file():
         raise BadConfig(f"--check {folder}: no capabilities.toml there; name a folder like catalog/data")
-    problems = check(folder)
+    problems = check(folder, adapters())
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(problems)} problems" if problems else "no problem", file=sys.stderr)
