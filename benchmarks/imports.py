@@ -28,8 +28,8 @@ from pydicom.uid import (
 from benchmarks.measure import Figure, Numbers, in_turn
 from benchmarks.tables import Aim, Result, Table
 from catalog.importing import Wanted, import_into
-from catalog.imports.csv_mapped import mapping
 from catalog.imports.dicom_header import KEYWORDS
+from catalog.imports.mapping import mapping
 from catalog.imports.rows import Options
 from catalog.store import store
 from fixtures.dicom import STORAGE, instance

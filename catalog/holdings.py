@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from catalog.imports.rows import Rejected, Row
+from catalog.imports.rows import Left, Rejected, Row
 from catalog.keywords import Level
 from catalog.problems import BadFile
 
@@ -47,6 +47,8 @@ class Outcome:
     renamed   rows that the same files gave under other names, when another folder was imported; they go
     moved     whether an earlier import is now known by another place
     rejected  what was not taken, with line and reason; the first KEPT of `refused`
+    left      how many values were left out of rows that were taken
+    why_left  why, with the line where that is first so, and in how many lines it is; the first KEPT reasons
     """
 
     added: int = 0
@@ -58,6 +60,8 @@ class Outcome:
     moved: bool = False
     refused: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+    left: int = 0
+    why_left: dict[Left, tuple[Rejected, int]] = field(default_factory=dict)
 
     KEPT = 100_000
 
@@ -66,6 +70,13 @@ class Outcome:
         self.refused += 1
         if self.refused <= self.KEPT:
             self.rejected.append(what)
+
+    def leave(self, what: Left, line: int, file: str) -> None:
+        """Note a value that is left out."""
+        self.left += 1
+        first, times = self.why_left.get(what, (None, 0))
+        if first or len(self.why_left) < self.KEPT:
+            self.why_left[what] = first or Rejected(line, what.reason(), file), times + 1
 
     @property
     def touched(self) -> bool:

@@ -10,7 +10,6 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from hashlib import blake2b
 
 from catalog.imports.rows import Rejected, Row, Values
@@ -126,9 +125,3 @@ def cleaned(text: str, vr: str) -> str:
         return bare.replace("\0", "�") if "\0" in bare else bare
     whole = bare.encode("utf-8", "replace").decode("utf-8").replace("\0", "�")
     return unicodedata.normalize("NFC", whole)
-
-
-def ready(rows: Iterator[Row | Rejected], preparing: Preparing) -> Iterator[Ready | Rejected]:
-    """Every row made ready; what readers reject is passed on."""
-    for row in rows:
-        yield row if isinstance(row, Rejected) else preparing.ready(row)

@@ -15,7 +15,7 @@ from typing import IO, Any
 from catalog import store_sql as sql
 from catalog.holdings import Outcome, Source, table
 from catalog.imports.rows import Rejected, Row
-from catalog.prepared import Preparing, ready
+from catalog.prepared import Preparing
 from catalog.problems import BadFile
 
 TABLES = (
@@ -234,7 +234,8 @@ def spool(out: IO[bytes], found: Iterator[Row | Rejected], outcome: Outcome) -> 
     import msgspec
 
     preparing, encode, taken = Preparing(), msgspec.json.Encoder().encode, 0
-    for item in ready(found, preparing):
+    for row in found:
+        item = preparing.ready(row) if isinstance(row, Row) else row
         if isinstance(item, Rejected):
             outcome.reject(item)
             continue
@@ -244,6 +245,8 @@ def spool(out: IO[bytes], found: Iterator[Row | Rejected], outcome: Outcome) -> 
         if apart:
             told["_apart"] = apart
         out.write(encode(told) + b"\n")
+        for left in row.left if isinstance(row, Row) else ():
+            outcome.leave(left, line, file)
     if not taken:
         first = outcome.rejected[0] if outcome.rejected else None
         raise BadFile(f"no row can be taken: {first.text() if first else 'there is none in it'}")

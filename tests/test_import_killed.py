@@ -18,7 +18,7 @@ from peers.postgres import PASSWORD, Postgres
 
 from catalog.holdings import Store
 from catalog.importing import Wanted, import_into
-from catalog.imports.csv_mapped import mapping
+from catalog.imports.mapping import mapping
 from catalog.imports.rows import Options
 from catalog.store import store
 from fixtures.dicom import Truth

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from broker.cli import INCOMPLETE, OK, holding
@@ -77,11 +79,11 @@ def _import(args: argparse.Namespace, place: Path, known: Federation, store: Sto
                 raise BadFile(f"{place}: what its columns are must be said: a proposal is printed") from error
             raise
     _told(source, outcome, args)
-    return INCOMPLETE if outcome.refused else OK
+    return INCOMPLETE if outcome.refused or outcome.left else OK
 
 
 def _mapping(args: argparse.Namespace) -> Columns | None:
-    from catalog.imports.csv_mapped import mapping
+    from catalog.imports.mapping import mapping
 
     if not args.mapping:
         return None
@@ -92,27 +94,29 @@ def _mapping(args: argparse.Namespace) -> Columns | None:
 def _propose(place: Path, options: Options, args: argparse.Namespace) -> bool:
     """For a table with columns that nobody knows: a mapping to begin with, on standard output.
 
-    Raises BadFile where it is a table whose header cannot be read.
+    Raises BadFile where it is a table that is damaged where it begins.
     """
-    from catalog.imports import csv_mapped, text
+    from catalog.imports import csv_mapped, proposal, text
     from catalog.imports.files import listed
 
     found, _ = listed(place)
     if len(found) != 1 or not text.first_line(text.head(found[0])):
         return False
-    names = text.table(found[0], options, csv_mapped.delimiter(found[0])).names
-    if len(names) < 2:
+    table = text.table(found[0], options, csv_mapped.delimiter(found[0]))
+    if len(table.names) < 2:
         return False
+    some = itertools.islice((line[1] for line in table.lines if isinstance(line, tuple)), proposal.LOOKED_AT)
+    told = proposal.proposed(table.names, list(some))
     print("# a proposal: correct it, save it as mapping.toml, and say")
     print(f"# {line(shlex.join(_again(place, args)))}")
-    print(csv_mapped.proposed(names))
+    print(told)
     return True
 
 
 def _again(place: Path, args: argparse.Namespace) -> list[str]:
     """The command with a mapping."""
     words = ["broker", "catalog", "import", str(place), "--archive", args.archive or "NAME"]
-    words += ["--mapping", "mapping.toml"]
+    words += ["--mapping", "mapping.toml", *["--unended"] * args.unended]
     if args.delimiter:
         words += ["--delimiter", args.delimiter]
     return words if args.encoding == "utf-8-sig" else [*words, "--encoding", args.encoding]
@@ -126,15 +130,32 @@ def _told(source: Source, outcome: Outcome, args: argparse.Namespace) -> None:
         parts.append(f"{outcome.removed:,} removed")
     elif outcome.missing:
         parts.append(f"{outcome.missing:,} of an earlier import no longer in the file, kept (--replace)")
+    if outcome.left:
+        parts.append(f"{outcome.left:,} value{'s' * (outcome.left > 1)} left out")
     print(f"{source.archive}: {', '.join(parts)} ({source.kind}: {line(source.place)})")
     if args.dry_run:
         print("that is what would be; nothing was changed (--dry-run)")
-    for rejected in outcome.rejected[:SHOWN]:
-        print(line(f"rejected: {rejected.text()}"), file=sys.stderr)
-    if outcome.refused > SHOWN and not args.rejected:
-        print(f"rejected: {outcome.refused - SHOWN:,} more; --rejected FILE lists them", file=sys.stderr)
+    _listed("rejected", outcome.rejected, outcome.refused, args)
+    _listed("left out", _left(outcome), len(outcome.why_left), args)
     if args.rejected:
-        _write(Path(args.rejected), outcome.rejected)
+        _write(Path(args.rejected), [*outcome.rejected, *_left(outcome)])
+
+
+def _listed(what: str, found: list[Rejected], number: int, args: argparse.Namespace) -> None:
+    for one in found[:SHOWN]:
+        print(line(f"{what}: {one.text()}"), file=sys.stderr)
+    if number > SHOWN and not args.rejected:
+        print(f"{what}: {number - SHOWN:,} more; --rejected FILE lists them", file=sys.stderr)
+
+
+def _left(outcome: Outcome) -> list[Rejected]:
+    """Each reason for which values were left out, where that is first so."""
+    return [
+        replace(
+            first, reason=f"{first.reason}: left out in {times:,} row{'s' * (times > 1)}, this is the first"
+        )
+        for first, times in outcome.why_left.values()
+    ]
 
 
 def _write(place: Path, rejected: list[Rejected]) -> None:

@@ -21,6 +21,7 @@ class Row:
     file    its name below the folder that is imported
     apart   where its key is made of the name of a file, which another file may have too: what the user can do
             to tell the two apart
+    left    values that are left out of it
     """
 
     level: Level
@@ -28,6 +29,7 @@ class Row:
     line: int = 0
     file: str = ""
     apart: str = ""
+    left: tuple[Left, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,18 @@ class Rejected:
         """As a line for people."""
         where = " ".join([self.file] * bool(self.file) + [f"line {self.line}"] * bool(self.line))
         return f"{where or 'the file'}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A value that is left out of a row: what stands in a column, and has no meaning there."""
+
+    column: str
+    code: str
+
+    def reason(self) -> str:
+        """Why it is left out."""
+        return f"{self.column} {self.code!r} has no meaning in the mapping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +80,15 @@ BY_FOLDER = "import the folder that both lie in, or say --collection NAME"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of a table: column -> keyword, constants by keyword, and the level of its rows."""
+    """The columns of a table: column -> keyword, constants by keyword, and the level of its rows.
+
+    codes  what the codes in a column mean: column -> code -> value, None where it says nothing
+    """
 
     columns: Mapping[str, str]
     constants: Mapping[str, str] = field(default_factory=dict)
     level: Level = Level.SERIES
+    codes: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
