@@ -220,6 +220,7 @@ BROKEN: list[tuple[str, str]] = [
     ("archives = 3", "archives"),
     ("[archives.x\n", "not TOML"),
     ("a = " + "[" * 5000, "not TOML"),
+    ("a = " + "1" * 5000, "not TOML"),
     ('[archives.x]\nurl = "http://h/"\n', "archives.x: adapter is missing"),
     ('[archives.x]\nadapter = "dicomweb"\nurll = "http://h/"\n', "archives.x.urll"),
     ('[archives.x]\nadapter = "dicomweb"\nurl = "hospital"\n', "archives.x.url"),

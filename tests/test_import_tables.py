@@ -128,6 +128,20 @@ WRONG = {
     "left open": ('[columns]\n"S"="KEYWORD"\n', "in the place of KEYWORD"),
     "no keyword": ('[columns]\n"S"="PatientId"\n', "did you mean PatientID"),
     "another unit": ('[columns]\n"S"="PatientAge in days"\n', "PatientAge in months"),
+    "nested arrays": (f'[columns]\n"S"={"[" * 100_000}\n', "it is no mapping: nested too deeply"),
+    "nested tables": (f"a={'{a=' * 100_000}", "it is no mapping: nested too deeply"),
+    "a long number": (f"[columns]\nS={'1' * 5000}\n", "it is no mapping: "),
+    "a table for a keyword": (f"[columns.S{'.a' * 50_000}]\n", '[columns] "S": write one value, in quotes'),
+    "a table for a constant": (
+        f'[columns]\n"S"="PatientID"\n[constants.Modality{".a" * 50_000}]\n',
+        '[constants] "Modality": write one value, in quotes',
+    ),
+    "a table for the level": (
+        f'[columns]\n"S"="PatientID"\n[level{".a" * 50_000}]\n',
+        "write level (patient",
+    ),
+    "a text for columns": ('columns = "S"\n', "[columns] must be a table"),
+    "no columns": ("[columns]\n", "[columns] must name columns"),
     "no column": ('[columns]\n"U"="PatientID"\n', "no column 'U'; it has S, T"),
 }
 
@@ -139,6 +153,7 @@ def test_a_wrong_mapping_is_named(catalog: Catalog, fault: str) -> None:
     code, out, err = catalog.take(table, "--archive", "mine", "--mapping", str(mapping))
     assert (code, out) == (2, "")
     assert why in err
+    assert err.count("\n") == 1
     assert ("m.toml" in err) is (fault != "no column")
 
 

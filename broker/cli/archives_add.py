@@ -57,7 +57,9 @@ def _pairs(option: str, given: Iterable[str]) -> dict[str, Any]:
             raise BadQuery(f"{option} {text.partition('=')[0]}: write NAME=VALUE")
         try:
             pairs[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except RecursionError as error:
+            raise BadQuery(f"{option} {name}: nested too deeply") from error
+        except ValueError:  # not only TOML's own: a number may have too many digits
             pairs[name] = value
     return pairs
 

@@ -31,23 +31,39 @@ Codes = dict[str, dict[str, str | None]]
 
 def mapping(place: Path) -> Columns:
     """A mapping file. Raises BadFile that names what is wrong in it."""
-    try:
-        told = tomllib.loads(place.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadFile(f"{place}: it is no mapping: {error}") from error
-    columns, constants = told.get("columns"), told.get("constants", {})
-    level = str(told.get("level", "series")).upper()
-    if set(told) - _PARTS or level not in Level.__members__:
+    told = _read(place)
+    columns, level = _texts(told, "columns", place), told.get("level", "series")
+    constants = _texts(told, "constants", place)
+    if set(told) - _PARTS or not isinstance(level, str) or level.upper() not in Level.__members__:
         raise BadFile(
             f"{place}: write level (patient, study or series), [columns], [values] and [constants], "
             "nothing else"
         )
-    if not isinstance(columns, dict) or not columns or not isinstance(constants, dict):
+    if not columns:
         raise BadFile(f"{place}: [columns] must name columns and their keywords")
-    _meant([*map(str, columns.values()), *constants], place)
-    targets = {str(k): str(v) for k, v in columns.items()}
-    codes = _codes(told.get("values", {}), targets, place)
-    return Columns(targets, {k: str(v) for k, v in constants.items()}, Level[level], codes)
+    _meant([*columns.values(), *constants], place)
+    return Columns(columns, constants, Level[level.upper()], _codes(told.get("values", {}), columns, place))
+
+
+def _read(place: Path) -> dict[str, Any]:
+    """What is written in it."""
+    try:
+        return tomllib.loads(place.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise BadFile(f"{place}: it is no mapping: nested too deeply") from error
+    except (OSError, ValueError) as error:  # not only TOML's own: numbers may have too many digits
+        raise BadFile(f"{place}: it is no mapping: {error}") from error
+
+
+def _texts(told: dict[str, Any], part: str, place: Path) -> dict[str, str]:
+    """The entries of a table, of which each is a single value."""
+    table = told.get(part, {})
+    if not isinstance(table, dict):
+        raise BadFile(f"{place}: [{part}] must be a table")
+    wrong = next((name for name, value in table.items() if isinstance(value, dict | list)), None)
+    if wrong is not None:
+        raise BadFile(f'{place}: [{part}] "{wrong}": write one value, in quotes')
+    return {name: str(value) for name, value in table.items()}
 
 
 def _meant(targets: list[str], place: Path) -> None:
