@@ -197,7 +197,7 @@ def test_an_entry_is_written_and_the_rest_of_the_file_stays(tmp_path: Path) -> N
         (["--set", "nonsense=1"], 5),
         (["--option", "nothing"], 2),
         (["--option", f"lists_all={'[' * 5000}"], 2),
-        (["--option", f"lists_all={'1' * 5000}"], 5),
+        (["--limit", f"seconds={'1' * 5000}"], 5),
         (["--kind", "pigeon"], 2),
         (["--url", "not an address"], 5),
     ],
