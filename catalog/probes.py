@@ -18,17 +18,18 @@ import fcntl
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from catalog import places
 from catalog.evidence import DATE, Basis, Confidence, Evidence, Source, Status
+from catalog.evidence_lines import LONGEST, Lines
 
 MATCHING, BEHAVIOUR = "matching", "behaviour"
-LONGEST = 100_000  # bytes of a line that are read; a longer one is damaged
+NAMED = 1000  # damaged lines that are kept, with the reason; of the others, how many they are
 
 _DAMAGED = (ValueError, RecursionError)  # what a line that is no evidence raises
 _OPTIONAL = ("value", "quote", "note", "about", "by")
@@ -45,10 +46,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a file of evidence holds, oldest first; and the lines (from 1) that could not be read, and why."""
+    """What a file of evidence holds, oldest first; and what of it could not be read, and why.
+
+    damaged  the number of a line, from 1, or 0 where that is not known; at most NAMED of them
+    more     so many damaged lines beyond those
+    """
 
     found: tuple[Found, ...] = ()
     damaged: tuple[tuple[int, str], ...] = ()
+    more: int = 0
 
     def by_cell(self) -> dict[str, dict[str, list[Evidence]]]:
         """Archive -> capability -> evidence, oldest first; without what is no cell."""
@@ -108,30 +114,27 @@ def recorded(file: Path | None = None) -> Recorded:
 
     Raises OSError where the file cannot be read.
     """
-    target = file or places.evidence()
-    if not target.exists():
-        return Recorded()
-    if not target.is_file():
-        raise OSError(errno.EINVAL, "it is not a file", str(target))
     found: list[Found] = []
     damaged: list[tuple[int, str]] = []
-    with target.open("rb") as stream:
-        for number, line in enumerate(_lines(stream), 1):
-            if not line.strip():
-                continue
+    more = 0
+    try:
+        lines = Lines(file or places.evidence())
+    except FileNotFoundError:
+        return Recorded()
+    with lines:
+        if lines.skipped:
+            damaged.append(
+                (0, f"too large: its first {lines.skipped:,} bytes are not read; move it away, or shorten it")
+            )
+        for number, line in lines:
             try:
-                found.append(_read(line))
+                if line is None or line.strip():
+                    found.append(_read(line))
             except _DAMAGED as error:
                 damaged.append((number, str(error)[:120]))
-    return Recorded(tuple(found), tuple(damaged))
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines, of each no more than LONGEST bytes and one."""
-    while line := stream.readline(LONGEST + 1):
-        yield line
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(LONGEST + 1)
+                more += len(damaged) > NAMED
+                del damaged[NAMED:]
+    return Recorded(tuple(found), tuple(damaged), more)
 
 
 def read(line: bytes) -> Found | None:
@@ -149,8 +152,8 @@ def _plain(f: Found) -> dict[str, str]:
     return always | {k: v for k in _OPTIONAL if (v := getattr(e, k))} | {k: v for k, v in cited.items() if v}
 
 
-def _read(line: bytes) -> Found:
-    if len(line) > LONGEST:
+def _read(line: bytes | None) -> Found:
+    if line is None:
         raise ValueError(f"longer than {LONGEST:,} bytes")
     told: Any = json.loads(line.decode())
     raw: Mapping[str, Any] = told if isinstance(told, dict) else {}

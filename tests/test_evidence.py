@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog import evidence_lines
 from catalog.evidence import (
     Basis,
     Confidence,
@@ -23,6 +29,7 @@ from catalog.evidence import (
     leading,
     until,
 )
+from catalog.evidence_lines import LONGEST, MOST
 from catalog.probes import MATCHING, Found, Recorded, measured, read, record, recorded
 
 PAGE = Source("page", "A page", "https://example.org/", "2010-08")
@@ -101,6 +108,75 @@ def test_whatever_is_recorded_is_read_again(
     assert record(found[:3], file) == len(found[:3])
     record(found[3:], file)
     assert recorded(file) == Recorded(tuple(found))
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """Nothing in it may hold more than 40 MB at once."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
+ONE = Found(
+    "x", MATCHING, measured(Status.NO, "single value", cite="asked", by="broker 1", about="STUDY StudyID")
+)
+
+
+def test_a_line_of_a_gigabyte_costs_no_memory_and_what_follows_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "evidence.jsonl"
+    file.touch()
+    os.truncate(file, 10**9)  # a hole: one line of zero bytes without end
+    record([ONE], file)
+    with little_memory():
+        read = recorded(file)
+    assert read.found == (ONE,)
+    ((line, why),) = read.damaged
+    assert (line, why.startswith("too large: its first 968,")) == (0, True)
+
+
+def test_a_file_within_bounds_names_its_long_line_by_number(tmp_path: Path) -> None:
+    file = tmp_path / "evidence.jsonl"
+    record([ONE], file)
+    with file.open("ab") as stream:
+        stream.write(b"x" * (MOST - 1000) + b"\n")
+    record([ONE], file)
+    with little_memory():
+        read = recorded(file)
+    assert read.found == (ONE, ONE)
+    assert read.damaged == ((2, "longer than 100,000 bytes"),)
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_a_line_at_the_bound_is_read_and_one_beyond_is_not(tmp_path: Path, beyond: int) -> None:
+    file = tmp_path / "evidence.jsonl"
+    record([ONE], file)
+    text = file.read_bytes()[:-1]
+    file.write_bytes(text + b" " * (LONGEST + beyond - len(text) - 1) + b"\n" + text + b"\n")
+    assert recorded(file).found == (ONE,) * (1 if beyond > 0 else 2)
+
+
+def test_of_many_damaged_lines_some_are_named_and_all_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "evidence.jsonl"
+    file.write_bytes(b"x\n" * 50_000)
+    with little_memory():
+        read = recorded(file)
+    assert (len(read.damaged), read.more) == (1000, 49_000)
+
+
+def test_of_a_file_that_is_too_large_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first whole line on; what was measured last is there."""
+    monkeypatch.setattr(evidence_lines, "MOST", 3000)
+    file = tmp_path / "evidence.jsonl"
+    found = [replace(ONE, archive=f"a{n:03}") for n in range(100)]
+    record(found, file)
+    size = file.stat().st_size // 100
+    read = recorded(file)
+    assert read.found == tuple(found[-(3000 // size) :])
+    assert [line for line, _ in read.damaged] == [0]
 
 
 def test_old_evidence_is_kept_and_damaged_lines_are_named(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from broker.plan import Where, Wish, plan
 from broker.planning.evidence import matching
 from broker.planning.measured import measured
 from broker.query import Query
-from catalog import probes
+from catalog import places, probes
 from catalog.capability import Can, Kind
 from catalog.evidence import Evidence, Status
+from catalog.evidence_lines import MOST
 from catalog.keywords import Level
 from catalog.probes import MATCHING, Found, record
 
@@ -77,6 +80,34 @@ def test_explain_cites_what_a_probe_recorded(tmp_path: Path, monkeypatch: pytest
 def test_where_nothing_was_measured_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "none"))
     assert matching("idc") == []
+
+
+@pytest.mark.parametrize("size", [10**9, MOST // 2])
+def test_a_line_without_end_costs_a_plan_no_memory_and_is_told_once(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = places.evidence()
+    file.parent.mkdir(parents=True)
+    file.touch()
+    os.truncate(file, size)
+    record([Found(name, MATCHING, found(Status.NO, "wildcard")) for name in ("one", "two")])
+    tracemalloc.start()
+    assert [[e.status for e in matching(name)] for name in ("one", "two")] == [[Status.NO], [Status.NO]]
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 5_000_000
+    assert [f"{file} is too long" in r.getMessage() for r in caplog.records] == [True]
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    places.evidence().parent.mkdir(parents=True)
+    os.mkfifo(places.evidence())
+    assert matching("one") == []
+    assert [r.getMessage() for r in caplog.records if "it is not a file" in r.getMessage()]
 
 
 def test_a_search_does_not_load_the_matrix() -> None:

@@ -14,5 +14,6 @@ def unread(known: Knowledge) -> None:
     """The damaged lines, on standard error."""
     for note in known.notes[:FEW]:
         print(f"broker: evidence that cannot be read: {line(note)}", file=sys.stderr)
-    if len(known.notes) > FEW:
-        print(f"broker: and {len(known.notes) - FEW:,} more lines of it", file=sys.stderr)
+    more = len(known.notes[FEW:]) + known.more
+    if more:
+        print(f"broker: and {more:,} more lines of it", file=sys.stderr)

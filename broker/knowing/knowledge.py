@@ -19,11 +19,12 @@ WORDS = ("route", "state", "layer", "adapter")  # what a condition may name besi
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """The matrix, and what to tell people about the evidence that was measured here."""
+    """The matrix, and what to tell people about the evidence that was measured here (and `more` lines)."""
 
     matrix: Matrix
     archives: Mapping[str, Archive]
     notes: tuple[str, ...] = ()
+    more: int = 0
 
 
 def knowledge(config_file: str | Path | None = None, evidence: Path | None = None) -> Knowledge:
@@ -43,8 +44,9 @@ def knowledge(config_file: str | Path | None = None, evidence: Path | None = Non
     ]
     rows = [own_row(n, archives.get(n), len(base.rows) + i) for i, n in enumerate(mine)]
     matrix = replace(base, rows=_before_software(base, rows)).with_evidence(found)
-    damaged = [f"{evidence or places.evidence()}:{line}: {why}" for line, why in own.damaged]
-    return Knowledge(matrix, archives, tuple(damaged))
+    file = evidence or places.evidence()
+    damaged = [f"{file}:{line}: {why}" if line else f"{file}: {why}" for line, why in own.damaged]
+    return Knowledge(matrix, archives, tuple(damaged), own.more)
 
 
 def own_row(name: str, archive: Archive | None, order: int) -> Row:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog import places
+from catalog.evidence_lines import Lines
 
 if TYPE_CHECKING:
     from broker.plan import Plan
@@ -44,17 +45,37 @@ def _matching(archive: str) -> tuple[Evidence, ...]:
 
 @functools.lru_cache(maxsize=64)
 def _read(file: str, archive: str, changed: int, size: int) -> tuple[Evidence, ...]:
-    """The evidence of one archive; of lines that cannot be about it nothing is read but their bytes."""
-    del changed, size  # a changed file is another one
-    name, kind = json.dumps(archive, ensure_ascii=False).encode(), b'"matching"'
-    with Path(file).open("rb") as stream:
-        lines = [line for line in stream if name in line and kind in line]
-    if not lines:
-        return ()
-    from catalog.probes import MATCHING, read
+    """The evidence of one archive, the latest of each matter; others are not read."""
+    latest: dict[tuple[str, str, str], Evidence] = {}
+    for line in _about(file, archive, changed, size):
+        from catalog.probes import MATCHING, read
 
-    found = (read(line) for line in lines)
-    return tuple(f.evidence for f in found if f and f.archive == archive and f.capability == MATCHING)
+        found = read(line)
+        if found and found.archive == archive and found.capability == MATCHING:
+            e = found.evidence
+            latest.pop(key := (e.about, e.value, e.source.url), None)  # what is said again is the latest word
+            latest[key] = e
+    return tuple(latest.values())
+
+
+def _about(file: str, archive: str, changed: int, size: int) -> Iterator[bytes]:
+    """The lines that can be of an archive's matching. What no bounds permit to read is told once."""
+    name, kind = json.dumps(archive, ensure_ascii=False).encode(), b'"matching"'
+    with Lines(Path(file)) as lines:
+        long = 0
+        for _, line in lines:
+            if line is None:
+                long += 1
+            elif name in line and kind in line:
+                yield line
+        if long or lines.skipped:
+            _told(file, changed, size)
+
+
+@functools.lru_cache(maxsize=1)
+def _told(file: str, changed: int, size: int) -> None:
+    del changed, size  # a changed file is another one
+    log.warning("%s is too long, or has lines that are: plans read a part of it; see broker matrix", file)
 
 
 def keep_broken(archive: str, url: str, made: Plan, broken: Mapping[str, int], kept: int) -> None:
