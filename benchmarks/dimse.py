@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.helpers.replay import replaying
@@ -20,6 +20,7 @@ from benchmarks.tables import Aim, Result, Table
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests")]  # where the peers are
 
+from peers.dcmtk import about, dcmtk
 from peers.orthanc import Orthanc
 
 from adapters.dimse.adapter import STUDY_ROOT, Dimse
@@ -49,14 +50,15 @@ def run(*, quick: bool) -> Result:
     for count in (200,) if quick else SIZES:
         for name, archive in (("Orthanc", _orthanc), ("replay", replaying)):
             missing = Orthanc.missing() if name == "Orthanc" else None
-            if missing or not shutil.which("findscu"):
-                result.notes.append(f"{name} left out: {missing or 'findscu is not installed'}")
+            if missing or not dcmtk("findscu"):
+                result.notes.append(f"{name} left out: {missing or about('findscu')}")
                 continue
             with archive(count) as port:
                 _measure(result, name, port, count, quick=quick)
     result.notes += [
         "broker: asked, decoded, checked, merged into entities, one report. adapter: only pages. The other "
         "ways give less: findscu writes text to a pipe, pynetdicom a Dataset per study, none is merged.",
+        f"{about('findscu')}; pynetdicom {version('pynetdicom')}.",
         "Each way opens an association of its own; findscu also starts a process.",
         "tuned: TCP_NODELAY and no logging of identifiers, as pynetdicom can be made to do.",
     ]
@@ -134,7 +136,7 @@ async def _records(peer: Peer, count: int, *, decode: bool) -> None:
 
 
 def _findscu(peer: Peer, count: int) -> None:
-    told = ["findscu", "-S", "-aec", peer.called, "-k", "QueryRetrieveLevel=STUDY"]
+    told = [str(dcmtk("findscu")), "-S", "-aec", peer.called, "-k", "QueryRetrieveLevel=STUDY"]
     told += ["-k", "SpecificCharacterSet=ISO_IR 192"]
     told += [word for f in FIELDS if keyword(f).tag for word in ("-k", f)]
     done = subprocess.run([*told, peer.host, str(peer.port)], capture_output=True, check=True, timeout=120)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ sys.path[:0] = [str(ROOT / "tests")]  # where the peers are
 
 import studies
 from peers.dcmqrscp import NO_DELAY, Dcmqrscp
+from peers.dcmtk import about, dcmtk
 from peers.orthanc import Orthanc
 
 from adapters.dicomweb.retrieve import STORED
@@ -52,8 +52,10 @@ def run(*, quick: bool) -> Result:
             title = f"{count} studies, {len(files):,} {name}"
             for archive in (Orthanc, Dcmqrscp):
                 missing = archive.missing()
-                if missing or not shutil.which("getscu"):
-                    result.notes.append(f"{archive.__name__} left out: {missing or 'getscu is missing'}")
+                if archive is Dcmqrscp and not dcmtk("getscu"):
+                    missing = missing or about("getscu")
+                if missing:
+                    result.notes.append(f"{archive.__name__} left out: {missing}")
                     continue
                 with tempfile.TemporaryDirectory() as place, archive(Path(place), files) as server:
                     _measure(result, title, server, files, 2 if quick else 5)
@@ -63,6 +65,7 @@ def run(*, quick: bool) -> Result:
         "dicomweb-client: search_for_series, retrieve_series one after the other, each Dataset saved.",
         f"aiohttp: the addresses are known, {AT_ONCE} replies at once, written as they come: not split "
         "nor looked at.",
+        f"{about('getscu')}.",
         "getscu: the studies are known; a process and an association for each; written as received (+B).",
     ]
     return result
@@ -183,7 +186,7 @@ def _series(files: Sequence[Path]) -> list[tuple[str, str]]:
 
 def _getscu(place: Path, port: int, files: Sequence[Path], at_once: int) -> None:
     def fetch(study: str) -> None:
-        told = ["getscu", "-S", "+B", "-aec", Dcmqrscp.aet, "-od", str(place)]
+        told = [str(dcmtk("getscu")), "-S", "+B", "-aec", Dcmqrscp.aet, "-od", str(place)]
         told += ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}", "127.0.0.1", str(port)]
         subprocess.run(told, env=os.environ | NO_DELAY, capture_output=True, check=True, timeout=120)
         for file in place.glob("??.[0-9]*"):  # it names files CT.UID: counted as ours are

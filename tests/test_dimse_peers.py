@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from asking import ask, need, report_of, uids
-from peers.dcmqrscp import Dcmqrscp, dcmtk
+from peers.dcmqrscp import Dcmqrscp
+from peers.dcmtk import dcmtk
 from peers.loopback import HOST
 from peers.orthanc import Orthanc
 from peers.qrscp import Qrscp

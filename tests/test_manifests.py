@@ -19,7 +19,8 @@ from asking import need
 from dicomweb_client.uri import URI, URIType
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers.dcmqrscp import Dcmqrscp, dcmtk
+from peers.dcmqrscp import Dcmqrscp
+from peers.dcmtk import dcmtk
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
 

@@ -3,20 +3,25 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import aiohttp
 import pytest
 from asking import need, need_orthanc
-from peers.dcmqrscp import Dcmqrscp, dcmtk
+from peers.dcmqrscp import Dcmqrscp
+from peers.dcmtk import about, dcmtk
 from peers.orthanc import Orthanc
 from peers.qido.server import DICOM_JSON, QidoServer
 from yarl import URL
 
+from benchmarks import dimse as bench_dimse
+from benchmarks import get as bench_get
 from fixtures.dicom import Holding, study_uid, truth
 
 TOLD = truth()
@@ -281,3 +286,44 @@ def test_dcmtk_is_found_where_this_environment_is_activated(monkeypatch: pytest.
     monkeypatch.setenv("PATH", f"{scripts}:{os.environ['PATH']}")
     assert shutil.which("storescu") == str(Path(scripts) / "storescu")
     assert dcmtk("storescu") == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/bin/sh\necho 'findscu.py v3.0'\n",
+        "#!/bin/sh\necho '$dcmtk: getscu v3.6.7 2022-04-22 $'\n",
+        "#!/bin/sh\nexit 2\n",
+        "no program\n",
+    ],
+    ids=["another", "misnamed", "refuses", "no program"],
+)
+def test_another_findscu_is_never_taken_for_that_of_dcmtk(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(Dcmqrscp.missing())
+    other = tmp_path / "findscu"
+    other.write_text(text)
+    other.chmod(0o755)
+    real = dcmtk("findscu")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert dcmtk("findscu") == real
+    assert re.fullmatch(r"findscu is dcmtk v\d.*, not the first of that name in PATH", about("findscu"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert dcmtk("findscu") is None
+    assert about("findscu").endswith(
+        "is not installed (Debian: dcmtk); the findscu in PATH is another program"
+    )
+
+
+@pytest.mark.parametrize(("module", "program"), [(bench_dimse, "findscu"), (bench_get, "getscu")])
+def test_a_benchmark_without_dcmtk_says_so(
+    module: ModuleType, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And asks nobody: an Orthanc, which needs no dcmtk, is taken away too."""
+    monkeypatch.setattr(Orthanc, "missing", staticmethod(lambda: "Orthanc is not installed"))
+    monkeypatch.setattr(Dcmqrscp, "missing", staticmethod(lambda: None))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = module.run(quick=True)
+    assert (result.tables, result.aims) == ([], [])
+    assert [n for n in result.notes if f"left out: dcmtk's {program} is not installed (Debian: dcmtk)" in n]

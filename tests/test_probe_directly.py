@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import pytest
 from directly import Found, Scu, accepted, held, qido, verdict
-from peers.dcmqrscp import Dcmqrscp, dcmtk
+from peers.dcmqrscp import Dcmqrscp
+from peers.dcmtk import dcmtk
 from peers.loopback import HOST
 from peers.orthanc import Orthanc
 from peers.xnat import XnatServer, fixture_site

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from peers.compare import QUESTIONS, Found, expected, shown
-from peers.dcmqrscp import Dcmqrscp, dcmtk
+from peers.dcmqrscp import Dcmqrscp
+from peers.dcmtk import dcmtk
 from peers.loopback import HOST
 from peers.orthanc import Orthanc
 from pydicom import config, dcmread

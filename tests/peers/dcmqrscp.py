@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sysconfig
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from peers import shim
 from peers.child import Child, PeerError, free_ports
+from peers.dcmtk import dcmtk
 from peers.loopback import HOST
 
 PROGRAMS = ("dcmqrscp", "storescu", "findscu")
@@ -26,17 +25,6 @@ AETable BEGIN
 {aet} {storage} RW (500, 1024mb) ANY
 AETable END
 """
-
-
-def dcmtk(name: str) -> str | None:
-    """A program of dcmtk; pynetdicom's of the same name come first where this environment is activated."""
-    own = sysconfig.get_path("scripts")
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return shutil.which(name, path=os.pathsep.join(f for f in folders if f and not _same(f, own)))
-
-
-def _same(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 class Dcmqrscp(Child):
