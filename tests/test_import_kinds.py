@@ -256,3 +256,54 @@ def test_ages_in_months() -> None:
 def test_every_kind_is_documented() -> None:
     page = (FILES.parent.parent / "docs" / "catalog.md").read_text()
     assert [name for name in KINDS if f"| `{name}` |" not in page] == []
+
+
+MR, CT = '"Modality": "MR"', '"Modality": "CT"'
+SIDECAR = '{"ConversionSoftware": "dcm2niix", "SeriesInstanceUID": "1.2.3", %s, %s}'
+ITEM = (
+    '[{"item_id": "7", "metadata": [{"element": "DICOM", "qualifier": "Modality", "value": "CT", %s, %s}]}]'
+)
+REPEATED = {
+    "a sidecar": (SIDECAR, MR, CT),
+    "a sidecar, further in": (SIDECAR, '"x": {"a": 1}', '"x": {"a": 1, "a": 2}'),
+    "an item of MIDAS": (ITEM, '"value": "CT"', '"value": "MR"'),
+}
+
+
+@pytest.mark.parametrize("form", REPEATED)
+def test_json_that_says_two_things_of_one_key_is_refused(catalog: Catalog, form: str) -> None:
+    text, one, other = REPEATED[form]
+    code, out, err = catalog.take(catalog.write("x.json", text % (one, other)), "--archive", "mine")
+    assert (code, out, err.count("\n"), catalog.state()) == (2, "", 1, b"")
+    key = "a" if "further" in form else one.split('"')[1]
+    assert f"x.json: the key {key!r} stands twice in one object, with other values" in err
+    code, _, err = catalog.take(catalog.write("x.json", text % (one, one)), "--archive", "mine")
+    assert code == 0, err
+    assert (
+        len(catalog.search("series", "Modality=MR,CT" if "MIDAS" in form else "SeriesInstanceUID=1.2.3")) == 1
+    )
+
+
+def test_json_of_bids_that_says_two_things_of_one_key_is_rejected_by_itself(catalog: Catalog) -> None:
+    folder = shutil.copytree(FILES / "bids", catalog.folder / "ds")
+    (folder / "task-rest_bold.json").write_text(f"{{{MR}, {CT}}}")
+    code, _, err = catalog.take(folder, "--archive", "mine")
+    told = "the key 'Modality' stands twice in one object, with other values"
+    assert (code, err) == (3, f"rejected: task-rest_bold.json: {told}\n")
+
+
+NEEDED = {
+    "participants.json": '{"age": {"Units": "months"}, "age": {"Units": "years"}}',
+    "dataset_description.json": '{"Name": "a", "Name": "b"}',
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_all_of_bids_is_read_by_is_refused_where_it_is_damaged(catalog: Catalog, name: str) -> None:
+    folder = shutil.copytree(FILES / "bids", catalog.folder / "ds")
+    for text, why in ((NEEDED[name], "stands twice"), ("[1]", "no description"), ('{"age": ', "no JSON")):
+        (folder / name).write_text(text)
+        code, out, err = catalog.take(folder, "--archive", "mine")
+        assert (code, out, err.count("\n"), catalog.state()) == (2, "", 1, b"")
+        assert f"{name}: " in err
+        assert why in err

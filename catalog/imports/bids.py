@@ -20,6 +20,7 @@ from catalog.problems import BadFile
 
 VERSION = 2
 MARKS = ("dataset_description.json", "participants.tsv")
+_NEEDED = (*MARKS, "participants.json")  # it says whether ages are in months
 DATATYPES = {
     **dict.fromkeys(("anat", "func", "dwi", "fmap", "perf", "mrs"), "MR"),
     "pet": "PT", "eeg": "EEG", "micr": "GM", "ct": "CT", "meg": None, "ieeg": None, "nirs": None,
@@ -82,7 +83,7 @@ def read(files: list[File], options: Options) -> Found:
 
 
 def _note(told: _Set, file: File, options: Options) -> Found:
-    """Take in what a file says about others; what is damaged is rejected by itself, participants are not."""
+    """Take in what a file says about others; what is damaged is rejected by itself, but for participants."""
     name = PurePosixPath(file.name or PurePosixPath(file.path).name)
     try:
         if name.name == "participants.tsv":
@@ -92,22 +93,26 @@ def _note(told: _Set, file: File, options: Options) -> Found:
         elif name.name.endswith("_scans.tsv"):
             yield from _scans(told, file, name, options)
         elif name.name == "dataset_description.json":
-            _about(told, json_file.load(file))
+            _about(told, _described(json_file.load(file), name.name))
         elif name.name == "participants.json":
-            told.months = "month" in str(json_file.load(file).get("age", "")).lower()
+            told.months = "month" in str(_described(json_file.load(file), name.name).get("age", "")).lower()
         elif name.suffix == ".json":
             said = json_file.load(file)
             if isinstance(said, dict):
                 told.sidecars.setdefault(str(name.parent), {})[name.stem] = said
-    except (BadFile, AttributeError) as error:
-        if name.name in MARKS:
+    except BadFile as error:
+        if name.name in _NEEDED:
             raise
         yield Rejected(0, str(error).removeprefix(f"{file.name}: "), file.name)
 
 
-def _about(told: _Set, said: Any) -> None:
+def _described(said: Any, name: str) -> dict[str, Any]:
     if not isinstance(said, dict):
-        raise BadFile("dataset_description.json: no description")
+        raise BadFile(f"{name}: no description")
+    return said
+
+
+def _about(told: _Set, said: dict[str, Any]) -> None:
     told.name = str(said.get("Name") or "")
     doi = str(said.get("DatasetDOI") or "").removeprefix("doi:")
     told.about = {"License": words.said(str(said.get("License") or "")), "SourceDOI": words.said(doi)}
