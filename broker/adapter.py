@@ -269,6 +269,15 @@ class Collects(Protocol):
 
 
 @runtime_checkable
+class Ungrouped(Protocol):
+    """An adapter that knows why its archive has no collections that could be told of."""
+
+    def ungrouped(self) -> str:
+        """Why, in a few words. Raises ArchiveError where that cannot be known."""
+        ...
+
+
+@runtime_checkable
 class CollectsMore(Protocol):
     """An adapter that can tell more of a data set, at the cost of a question or two about that one."""
 

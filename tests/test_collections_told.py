@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from asking import ask, uids
 from asking_nbia import ROWS, V1, nbia
+from holdings import Catalog
 from peers.girder import GirderServer
 from peers.loopback import Fault
 from peers.midas import MidasServer
@@ -194,3 +195,38 @@ async def test_what_an_archive_tells_keeps_what_is_declared_of_it(
     assert one["same_as"] == ["idc/lidc_idri"]
     assert {"at": "idc", "where": "Collection=lidc_idri"} in one["holdings"]
     assert one["patients"] == len({r["PatientID"] for r in rows})
+
+
+NONE = {
+    "no column": ("PatientID,Modality\n1,CT\n", "mine: what was imported names no collection"),
+    "no value": ("PatientID,Modality,Collection\n1,CT,\n", "mine: what was imported names no collection"),
+    "several": (
+        "PatientID,Modality,Collection\n1,CT,a\\b\n",
+        "mine: what was imported names several collections in one row, and is not counted by them",
+    ),
+}
+
+
+@pytest.mark.parametrize("at", [(), ("--at", "mine")])
+@pytest.mark.parametrize("form", NONE)
+def test_an_imported_list_without_collections_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, at: tuple[str, ...]
+) -> None:
+    catalog = Catalog(tmp_path, capsys)
+    text, why = NONE[form]
+    assert catalog.take(catalog.write("t.csv", text), "--archive", "mine")[0] == 0
+    code, _, err = catalog.run("collections", "--where", "modality=CT", *at)
+    assert (code, why in err.splitlines()) == (0, True), err
+    code, out, _ = catalog.run("collections", "--where", "modality=CT", *at, "--format", "json")
+    (told,) = json.loads(out)["archives"]
+    assert (told["archive"], told["none"], told["why"]) == ("mine", why.removeprefix("mine: "), "")
+
+
+def test_an_imported_list_that_is_not_there_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog = Catalog(tmp_path, capsys)
+    with catalog.config.open("a") as config:
+        config.write('[archives.mine]\nadapter = "local"\nasked = true\n')
+    code, _, err = catalog.run("collections", "--at", "mine")
+    assert (code, "mine: failed: catalog_missing: nothing of mine was imported yet" in err) == (4, True), err

@@ -105,6 +105,12 @@ class Local:
         finally:
             await worker.close()
 
+    def ungrouped(self) -> str:
+        """Why it is not counted by collections. Raises ArchiveError."""
+        if "Collection" in self._known().columns:
+            return "what was imported names several collections in one row, and is not counted by them"
+        return "what was imported names no collection"
+
     async def count(self, ask: Ask, facets: tuple[Facet, ...]) -> Tally | None:
         """Entities in all and by each facet; None for a facet that is no column. Raises ArchiveError."""
         held = self._known()

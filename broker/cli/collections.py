@@ -76,6 +76,8 @@ def _said(told: Told) -> str:
     """What an archive told, or why it did not; both where it told a part."""
     if told.mute:
         return f"failed: {told.why}" if told.why else "cannot tell of collections"
+    if told.none:
+        return told.none
     asked = f", {told.asked:,} of them asked about one by one" if told.asked else ""
     part = f"{told.records:,} collections{asked}"
     if not told.why:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from broker.adapter import Adapter, Closes, Collects, CollectsMore
+from broker.adapter import Adapter, Closes, Collects, CollectsMore, Ungrouped
 from broker.errors import ArchiveError
 from broker.knowing.counted import collecting
 from broker.knowing.judging import Question
@@ -23,6 +23,7 @@ class Told:
 
     asked  how many of them it was asked about one by one
     why    what failed; records that came before stand
+    none   why it has no collections, where it knows
     """
 
     archive: str
@@ -30,6 +31,7 @@ class Told:
     why: str = ""
     mute: bool = False
     asked: int = 0
+    none: str = ""
 
 
 class Telling:
@@ -46,8 +48,7 @@ class Telling:
         """Ask within a time. One that cannot tell is only a failure where it was asked by name."""
         name, teller = self._adapter.name, collecting(self._adapter)
         if teller is None:
-            why = "its adapter cannot tell of collections"
-            return Told(name, why=why if named else "", mute=True)
+            return self._untold(named)
         try:
             async with asyncio.timeout(timeout):
                 why = await self._told(teller)
@@ -59,6 +60,16 @@ class Telling:
             if isinstance(self._adapter, Closes):
                 await self._adapter.close()
         return Told(name, len(self.found), why, asked=self._asked)
+
+    def _untold(self, named: bool) -> Told:
+        """Why it tells of no collections."""
+        name = self._adapter.name
+        if not isinstance(self._adapter, Ungrouped):
+            return Told(name, why="its adapter cannot tell of collections" if named else "", mute=True)
+        try:
+            return Told(name, none=self._adapter.ungrouped())
+        except ArchiveError as error:
+            return Told(name, why=f"{error.reason}: {error}")
 
     async def _told(self, teller: Collects) -> str:
         self.found = {c.id: c for c in await teller.collections()}
