@@ -45,6 +45,7 @@ DIALECTS = {
         *_KEPT,
     ),
 }
+_INDEXED = (('"StudyInstanceUID"',), ('"StudyKey"',), ("_key",))
 PATIENT = ("Collection", "IssuerOfPatientID", "PatientID")
 
 
@@ -93,6 +94,7 @@ def layout(held: Held, dialect: str) -> Layout:
         same={Level.STUDY: _study(held), Level.PATIENT: frozenset(PATIENT)},
         counts=_counts(held, DIALECTS[dialect]),
         order={Level.STUDY: order, Level.PATIENT: ", ".join(patient)},
+        listed=frozenset({Level.STUDY} if dialect == "postgres" and study in _INDEXED else ()),
         dialect=replace(DIALECTS[dialect], marked=held.marked),
     )
 

@@ -26,6 +26,8 @@ class Layout:
     same    level -> keywords of which all rows of an entity have the same value
     counts  level -> keyword -> SQL over a group, for what is computed
     order   level -> SQL of a steady order of groups
+    listed  levels whose groups are better looked for as a list: an index finds the rows of each, and the
+            database (PostgreSQL) would rather read all rows, for it cannot know how few groups there are
     """
 
     rows: Mapping[Level, str]
@@ -34,10 +36,29 @@ class Layout:
     order: Mapping[Level, str]
     dialect: sql.Dialect = sql.DUCKDB
     same: Mapping[Level, frozenset[str]] = field(default_factory=dict)
+    listed: frozenset[Level] = frozenset()
 
     def group(self, level: Level) -> str:
         """What makes an entity, as a list."""
         return ", ".join(self.groups[level])
+
+    def among(self, level: Level, text: str) -> str:
+        """SQL of whether a row is of a group that has a row of which `text` is true."""
+        found = self._found(level, text)
+        if level in self.listed:
+            return f"{self.group(level)} = ANY(ARRAY(SELECT DISTINCT {found}))"
+        return f"({self.group(level)}) IN (SELECT {found})"
+
+    def nested(self, level: Level, chain: Sequence[sql.Clause]) -> sql.Clause:
+        """Groups with a row for each of these; each is only looked for among the groups of the next."""
+        (first, values), *others = chain
+        within = ""
+        for text, _ in reversed(others):
+            within = f" AND ({self.group(level)}) IN (SELECT {self._found(level, f'({text}){within}')})"
+        return self.among(level, f"({first}){within}"), [*values, *(v for _, more in others for v in more)]
+
+    def _found(self, level: Level, text: str) -> str:
+        return f"{self.group(level)} FROM {self.rows[level]} WHERE {text}"
 
 
 def statement(ask: Ask, layout: Layout) -> sql.Clause:
@@ -76,17 +97,8 @@ def among(ask: Ask, unknown: bool, layout: Layout) -> sql.Clause:
         chain.append(sql.where(own, unknown, layout.dialect))
     parts = [_coarse(c, ask.level, unknown, layout) for c in coarse if c not in plain]
     if chain:
-        parts.append(_nested(chain, layout.group(ask.level), layout.rows[ask.level]))
+        parts.append(layout.nested(ask.level, chain))
     return " AND ".join(text for text, _ in parts) or "true", [v for _, values in parts for v in values]
-
-
-def _nested(chain: Sequence[sql.Clause], group: str, rows: str) -> sql.Clause:
-    """Groups with a row for each of these; each is only looked for among the groups of the next."""
-    found, values = "", list[str]()
-    for text, more in reversed(chain):
-        within = f"({text}) AND {found}" if found else text
-        found, values = f"({group}) IN (SELECT {group} FROM {rows} WHERE {within})", more + values
-    return found, values
 
 
 def _coarse(c: Condition, level: Level, unknown: bool, layout: Layout) -> sql.Clause:
@@ -97,7 +109,7 @@ def _coarse(c: Condition, level: Level, unknown: bool, layout: Layout) -> sql.Cl
     group, rows = layout.group(level), layout.rows[level]
     told = tuple(m for m in c.matches if m.kind is not Kind.EMPTY)
     text, values = sql.clause(replace(c, matches=told), layout.dialect) if told else ("false", [])
-    parts = [f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})"] if told else []
+    parts = [layout.among(level, text)] if told else []
     if len(told) < len(c.matches):
         empty = layout.dialect.empty.format(f'"{c.keyword}"')
         parts.append(f"({group}) NOT IN (SELECT {group} FROM {rows} WHERE NOT ({empty}))")

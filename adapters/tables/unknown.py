@@ -83,14 +83,13 @@ def _groups(ask: Ask, doubtful: Sequence[Condition], layout: Layout) -> sql.Clau
     told = [_satisfied(c, layout.dialect) for c in coarse]
     lacking = " OR ".join(sql.unknown(c.key, layout.dialect) for c in doubtful)
     sure = [sql.where([c], False, layout.dialect) for c in coarse if c not in doubtful and not _empty_too(c)]
-    among = [(f"({hit}) AND ({lacking})", hit_values), *sure]
+    within, values = layout.nested(ask.level, [*sure, (f"({hit}) AND ({lacking})", hit_values)])
     columns = [
         *(f"{text} AS s{i}" for i, (text, _) in enumerate(told)),
         *(f"bool_and({sql.unknown(c.key, layout.dialect)}) AS e{i}" for i, c in enumerate(coarse)),
         "bool_or(_must) AS must, bool_or(_hit) AS may",
         *(_left_open(c, i, coarse, layout.dialect) for i, c in enumerate(doubtful)),
     ]
-    within = " AND ".join(f"({group}) IN (SELECT {group} FROM {rows} WHERE {text})" for text, _ in among)
     each = (
         f"SELECT {', '.join(columns)} FROM (SELECT *, ({hit}) AS _hit, ({must}) AS _must FROM {rows} "
         f"WHERE {within}) AS h GROUP BY {group}"
@@ -98,7 +97,7 @@ def _groups(ask: Ask, doubtful: Sequence[Condition], layout: Layout) -> sql.Clau
     possible = " AND ".join(["may", *(f"(s{i} OR e{i})" for i in range(len(coarse)))])
     certain = " AND ".join(["coalesce(must, false)", *(f"s{i}" for i in range(len(coarse)))])
     counts = ", ".join(f"count(*) FILTER (WHERE u{i})" for i in range(len(doubtful)))
-    values = [*_values(told), *hit_values, *must_values, *_values(among)]
+    values = [*_values(told), *hit_values, *must_values, *values]
     return f"SELECT {counts} FROM ({each}) AS d WHERE {possible} AND NOT ({certain})", values
 
 
