@@ -111,10 +111,21 @@ def by_hand(level: Level, asked: Sequence[str], held: Sequence[Record]) -> tuple
     return found, dict(unknown)
 
 
-@pytest.mark.parametrize("level", [Level.STUDY, Level.PATIENT])
-async def test_studies_and_patients_are_counted_as_they_are_meant(kept: Store, level: Level) -> None:
+def keyed(record: Record, some: str) -> Record:
+    """A series whose study has no UID, but the archive's own key: all studies, or those of odd number."""
+    study = str(record["StudyInstanceUID"])
+    if some == "uid" or (some == "both" and int(study[4:]) % 2 == 0):
+        return record
+    return {k: v for k, v in record.items() if k != "StudyInstanceUID"} | {"StudyKey": study}
+
+
+@pytest.mark.parametrize(
+    ("level", "by"),
+    [(Level.STUDY, "uid"), (Level.STUDY, "key"), (Level.STUDY, "both"), (Level.PATIENT, "uid")],
+)
+async def test_studies_and_patients_are_counted_as_they_are_meant(kept: Store, level: Level, by: str) -> None:
     held = records(8, 300)
-    kept.take(FILE, rows(held))
+    kept.take(FILE, rows([keyed(r, by) for r in held]))
     for asked in QUESTIONS:
         told = report_of(await ask(level.name.lower(), *asked, at=[Local("mine", kept)]), "mine")
         assert (told.kept, told.unknown) == by_hand(level, asked, held), asked
