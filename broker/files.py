@@ -28,6 +28,20 @@ def whole(place: Path, private: bool = False) -> Iterator[IO[bytes]]:
         Path(part).unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def named(place: Path) -> Iterator[IO[bytes]]:
+    """As `whole`, of a file that a user names: a pipe or device is written to, and never replaced by a file.
+
+    Raises OSError.
+    """
+    if place.parts[:2] in (("/", "dev"), ("/", "proc")) or (place.exists() and not place.is_file()):
+        with place.open("wb") as stream:
+            yield stream
+    else:
+        with whole(place) as stream:
+            yield stream
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

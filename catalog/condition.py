@@ -41,6 +41,9 @@ class Where:
         if found is None or not values:
             raise BadCondition(f"{text!r} is not a condition: write {FORMS}")
         made = cls(found[1].strip(), found[2], values)
+        if any("*" in value for value in values):
+            part = max(values[0].split("*"), key=len)
+            raise BadCondition(f"{text!r}: * stands for itself here; write {made.name}~{part or 'PART'}")
         if made.sign in (">", ">=", "<", "<="):
             made.number()
         return made

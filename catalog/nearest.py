@@ -15,5 +15,5 @@ def near(word: str, known: Iterable[str]) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word nearest to this one, in any case, or nothing."""
     folded = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(word.lower(), list(folded), 1, 0.7)
+    found = difflib.get_close_matches(word.lower(), list(folded), 1, 0.66)
     return folded[found[0]] if found else ""

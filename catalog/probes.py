@@ -26,7 +26,7 @@ from typing import Any
 
 from catalog import places
 from catalog.evidence import DATE, Basis, Confidence, Evidence, Source, Status
-from catalog.evidence_lines import LONGEST, Lines
+from catalog.json_lines import LONGEST, Lines
 
 MATCHING, BEHAVIOUR = "matching", "behaviour"
 NAMED = 1000  # damaged lines that are kept, with the reason; of the others, how many they are

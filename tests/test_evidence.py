@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import evidence_lines
+from catalog import json_lines
 from catalog.evidence import (
     Basis,
     Confidence,
@@ -29,7 +29,7 @@ from catalog.evidence import (
     leading,
     until,
 )
-from catalog.evidence_lines import LONGEST, MOST
+from catalog.json_lines import LONGEST, MOST
 from catalog.probes import MATCHING, Found, Recorded, measured, read, record, recorded
 
 PAGE = Source("page", "A page", "https://example.org/", "2010-08")
@@ -169,7 +169,7 @@ def test_of_many_damaged_lines_some_are_named_and_all_are_counted(tmp_path: Path
 
 def test_of_a_file_that_is_too_large_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the first whole line on; what was measured last is there."""
-    monkeypatch.setattr(evidence_lines, "MOST", 3000)
+    monkeypatch.setattr(json_lines, "MOST", 3000)
     file = tmp_path / "evidence.jsonl"
     found = [replace(ONE, archive=f"a{n:03}") for n in range(100)]
     record(found, file)

@@ -19,7 +19,7 @@ from broker.query import Query
 from catalog import places, probes
 from catalog.capability import Can, Kind
 from catalog.evidence import Evidence, Status
-from catalog.evidence_lines import MOST
+from catalog.json_lines import MOST
 from catalog.keywords import Level
 from catalog.probes import MATCHING, Found, record
 

@@ -16,6 +16,7 @@ from broker.errors import ArchiveError, BadConfig, DeadlinePassed, Forbidden
 from broker.registry import adapter_for
 from catalog import places
 from catalog.archives import Archive
+from catalog.json_lines import Lines
 
 log = logging.getLogger("broker")
 
@@ -98,24 +99,35 @@ class History:
         return self._file or places.state("checks.jsonl")
 
     def add(self, found: Sequence[Checked]) -> list[Checked]:
-        """Keep new checks; they come back with the time since when each archive has been as it is."""
-        last = {made.key: made for made in self.all()}
-        told = [_since(new, last.get(new.key)) for new in found]
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(asdict(made), ensure_ascii=False) + "\n" for made in told))
+        """Keep new checks; they come back with the time since when each archive has been as it is.
+
+        Where they cannot be kept, the log tells that: what was found holds all the same.
+        """
+        try:
+            last = {made.key: made for made in self.all()}
+            told = [_since(new, last.get(new.key)) for new in found]
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(asdict(made), ensure_ascii=False) + "\n" for made in told))
+        except OSError as error:
+            log.warning("the checks are not kept: %s: %s", self.file, error.strerror)
+            return list(found)
         return told
 
     def all(self) -> list[Checked]:
-        """Every check so far, oldest first; lines that cannot be read are told in the log, and left."""
+        """Every check so far, oldest first; lines that cannot be read are told in the log, and left.
+
+        Raises OSError.
+        """
         if not self.file.exists():
             return []
         made = []
-        for number, text in enumerate(self.file.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                made.append(Checked(**json.loads(text)))
-            except (ValueError, TypeError):
-                log.warning("%s, line %d: not a check", self.file, number)
+        with Lines(self.file) as lines:
+            for number, text in lines:
+                try:
+                    made.append(Checked(**json.loads(text or b"")))
+                except (ValueError, TypeError, RecursionError):
+                    log.warning("%s, line %d: not a check", self.file, number)
         return made
 
 

@@ -165,6 +165,8 @@ class Window:
         if limit is not None and limit < 1:
             raise BadQuery(f"limit {limit}: must be at least 1")
         wanted = Order.of(order or "") if order or after else None
+        if order and wanted and not wanted.by:
+            raise BadQuery(f"order {order!r}: write keywords, as in StudyDate,-PatientID")
         place = resumed(query, wanted, after) if wanted is not None and after else None
         return cls(query, limit, wanted, place)
 

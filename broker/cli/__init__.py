@@ -56,11 +56,12 @@ def _run(args: argparse.Namespace, verb: argparse.ArgumentParser) -> int:
     # a short-lived process keeps nearly all that it makes: looking for garbage is a tenth of its time
     gc.set_threshold(100_000, 20, 100)
 
-    from broker.cli.together import given
+    from broker.cli.together import given, spoken
     from broker.errors import BadConfig, BadInput, BadQuery
 
     args.given = given(verb, args)
     try:
+        spoken(verb, args)
         code: int = import_module(f"broker.cli.{args.verb}").run(args)
     except (BadQuery, BadInput) as error:
         _note(str(error))

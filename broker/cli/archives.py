@@ -13,7 +13,7 @@ from broker.cli import OK
 from broker.cli.together import only
 from broker.cli.unread import unread
 from broker.errors import BadConfig, BadQuery
-from broker.knowing.knowledge import Knowledge, conditions, judged, knowledge, own_row
+from broker.knowing.knowledge import Knowledge, conditions, judged, knowledge, own_row, unheard
 from broker.registry import adapters
 from broker.safe import line
 from catalog.archives import Archive
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     known = knowledge(args.config)
     unread(known)
     wheres = conditions(args.where, known.matrix)
-    kept, unknown = judged(_rows(known), wheres)
+    rows = _rows(known)
+    kept, unknown = judged(rows, wheres, known.archives)
     shown = kept + unknown if args.include_unknown else kept
     spoken = adapters()
     if args.format == "json":
@@ -44,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(plain, ensure_ascii=False, indent=1))
     else:
         _table(shown, known.archives, spoken)
+    if not kept:
+        print("no archive satisfies the conditions", file=sys.stderr)
+        for text in filter(None, (unheard(rows, where, known.archives) for where in wheres)):
+            print(line(text), file=sys.stderr)
     if unknown:
         names = ", ".join(r.id for r in unknown)
         left = "shown too" if args.include_unknown else "left out (--include-unknown shows them)"
@@ -61,7 +66,10 @@ def _verb(args: argparse.Namespace) -> int:
         case ["add", name]:
             only(args, "archives add", *_ADD)
             return archives_add.run(args, name)
-    raise BadQuery(f"archives {' '.join(args.words)}: write `check [ARCHIVE ...]` or `add NAME`")
+    told = (
+        "write `check [ARCHIVE ...]` or `add NAME`; nothing for the list; `broker matrix ARCHIVE` shows one"
+    )
+    raise BadQuery(f"archives {' '.join(args.words)}: {told}")
 
 
 def _rows(known: Knowledge) -> list[Row]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from broker import config
 from broker.admitting.checks import History, check
+from broker.api import check_timeout
 from broker.cli import NOTHING, OK
 from broker.cli.archives_check import table
 from broker.errors import BadConfig, BadQuery
@@ -23,6 +24,7 @@ def run(args: argparse.Namespace, name: str) -> int:
     """Check the archive, then write its entry. Raises BadConfig and BadQuery before anything is written."""
     from broker.registry import adapters
 
+    check_timeout(args.timeout)
     if args.kind not in adapters():
         what = f"--kind {args.kind} is not known" if args.kind else "--kind is missing"
         raise BadQuery(f"{what}: write one of {', '.join(adapters())}{near(args.kind or '', adapters())}")

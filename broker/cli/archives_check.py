@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from broker import config
 from broker.admitting.checks import Checked, History, check
 from broker.admitting.pauses import Pauses, Standing, key_of
+from broker.api import check_timeout
 from broker.cli import INCOMPLETE, NOTHING, OK
 
 
 def run(args: argparse.Namespace, names: tuple[str, ...]) -> int:
     """Ask, keep what came of it, print it. 0: all answered; 3: some did; 4: none did."""
+    check_timeout(args.timeout)
     known = config.federation(args.config).archives
     asked = config.chosen(known, names) if names else [a for a in known.values() if a.state != "retired"]
     pauses = Pauses()

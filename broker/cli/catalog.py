@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import io
 import itertools
 import json
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from broker.cli import INCOMPLETE, OK, holding
 from broker.cli.together import never, only
 from broker.config import Federation, federation
 from broker.errors import BadConfig, BadInput, BadQuery
+from broker.files import named
 from broker.safe import cell, line
 from catalog.holdings import Imported, Outcome, Source, Store
 from catalog.imports.rows import Columns, Options, Rejected
@@ -70,7 +75,8 @@ def _import(args: argparse.Namespace, place: Path, known: Federation, store: Sto
         place, args.archive, args.kind, args.collection, args.replace, args.dry_run, args.moved_from,
         {name: entry.adapter for name, entry in known.archives.items() if entry.adapter != "local"},
     )  # fmt: skip
-    with _Progress(not args.quiet and sys.stderr.isatty()) as progress:
+    show = not args.quiet and sys.stderr.isatty()
+    with _rejects(args.rejected) as rejects, _Progress(show) as progress:
         options = Options(args.encoding, args.delimiter, args.unended, columns, progress.watch)
         try:
             source, outcome = import_into(store, wanted, options)
@@ -78,6 +84,8 @@ def _import(args: argparse.Namespace, place: Path, known: Federation, store: Sto
             if _propose(place, options, args):
                 raise BadFile(f"{place}: what its columns are must be said: a proposal is printed") from error
             raise
+        if rejects is not None:
+            _write(rejects, [*outcome.rejected, *_left(outcome)])
     _told(source, outcome, args)
     return INCOMPLETE if outcome.refused or outcome.left else OK
 
@@ -137,8 +145,6 @@ def _told(source: Source, outcome: Outcome, args: argparse.Namespace) -> None:
         print("that is what would be; nothing was changed (--dry-run)")
     _listed("rejected", outcome.rejected, outcome.refused, args)
     _listed("left out", _left(outcome), len(outcome.why_left), args)
-    if args.rejected:
-        _write(Path(args.rejected), [*outcome.rejected, *_left(outcome)])
 
 
 def _listed(what: str, found: list[Rejected], number: int, args: argparse.Namespace) -> None:
@@ -158,14 +164,23 @@ def _left(outcome: Outcome) -> list[Rejected]:
     ]
 
 
-def _write(place: Path, rejected: list[Rejected]) -> None:
-    try:
-        with place.open("w", encoding="utf-8", newline="") as out:
-            rows = csv.writer(out)
-            rows.writerow(("file", "line", "reason"))
-            rows.writerows((cell(r.file), r.line, cell(r.reason)) for r in rejected)
-    except OSError as error:
-        raise BadInput(f"{place}: cannot be written: {error.strerror}") from error
+@contextlib.contextmanager
+def _rejects(place: str | None) -> Iterator[IO[bytes] | None]:
+    """Where rejected rows go. Raises BadInput where that cannot be written, before anything is imported."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(named(Path(place))) if place else None
+        except OSError as error:
+            raise BadInput(f"--rejected {place}: cannot be written: {error.strerror}") from error
+        yield stream
+
+
+def _write(stream: IO[bytes], rejected: list[Rejected]) -> None:
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(("file", "line", "reason"))
+    rows.writerows((cell(r.file), r.line, cell(r.reason)) for r in rejected)
+    stream.write(text.getvalue().encode())
 
 
 def _list(args: argparse.Namespace, store: Store) -> int:

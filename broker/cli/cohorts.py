@@ -19,6 +19,8 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         print(json.dumps(found, ensure_ascii=False, indent=1))
         return OK
+    if not found:
+        print("no cohort was saved yet: broker save NAME QUERY")
     for c in found:
         runs = f"{len(c['runs'])} runs, last {c['runs'][-1]}" if c["runs"] else "no run"
         print(line(f"{c['name']}: {c['level'].lower()} {' '.join(c['conditions'])} ({runs})"))

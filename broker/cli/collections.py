@@ -7,18 +7,20 @@ import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.cli.asked import names
 from broker.cli.matrix_export import rows_as
+from broker.errors import BadQuery
 from broker.knowing.collecting import Collections, gather
-from broker.knowing.judging import mores, wheres
+from broker.knowing.judging import LISTS, NAMES, mores, wheres
 from broker.knowing.telling import Told
 from broker.safe import line
 from catalog.collection import Collection
+from catalog.condition import BadCondition, Where
 
 _COLUMNS = (
     "collection", "title", "collections", "patients", "studies", "series", "instances", "images", "size_gb",
@@ -26,13 +28,15 @@ _COLUMNS = (
     "derived", "as_of", "source", "url", "quote", "note", "same_as", "holdings", "partial",
     "unknown", "undecided",
 )  # fmt: skip
-_WIDE = 40  # characters of a title in the table
+_SHOWN = ("modality", "technique", "license", "patients", "series")  # always in the table
 _NAMED = 5  # collections of an archive named in the report
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the collections. Raises BadQuery and BadConfig before anything is asked."""
     conditions, more = wheres(args.where), mores(args.more)
+    for text in args.words:
+        _no_condition(text)
     words = [word for text in args.words for word in text.split()]
     found = asyncio.run(
         gather(
@@ -47,11 +51,21 @@ def run(args: argparse.Namespace) -> int:
     )
     shown = [*found.kept, *(found.unknown if args.include_unknown else ())]
     if args.format == "table":
-        _table(shown, found.held)
+        _table(shown, found.held, more)
     else:
         sys.stdout.write(_exported(shown, found, args.format))
     _report(found, len(shown), shown_too=args.include_unknown)
     return OK if found.complete else NOTHING if _silent(found) else INCOMPLETE
+
+
+def _no_condition(text: str) -> None:
+    """Words are looked for as they stand. Raises BadQuery for one that is written as a condition."""
+    try:
+        name = Where.read(text).name.lower()
+    except BadCondition:
+        return
+    if name in NAMES:
+        raise BadQuery(f"{text!r} is a condition: write --where {shlex.quote(text)}")
 
 
 def _silent(found: Collections) -> bool:
@@ -97,15 +111,28 @@ def _undecided(found: Collections) -> list[str]:
     ]
 
 
-def _table(shown: list[Collection], held: Mapping[str, str]) -> None:
+def _table(shown: list[Collection], held: Mapping[str, str], more: Sequence[str]) -> None:
     if not shown:
         return
     from broker.cli import printing
 
-    heads = ("Collection", "Title", "Patients", "Series", "Modalities", "Of", "Licence", "As of", "Held at")
+    more = [name for name in more if name not in _SHOWN]
+    heads = (
+        "Collection",
+        "Title",
+        "Patients",
+        "Series",
+        "Modalities",
+        "Of",
+        "Licence",
+        "As of",
+        *(name.replace("_", " ").capitalize() for name in more),
+        "Held at",
+    )
     made = printing.table(*heads, whole=("Patients", "Series", "As of"), right=("Patients", "Series"))
     for c in shown:
-        made.add_row(*printing.cells(*_cells(c), ", ".join(at for at, _ in c.holdings(held))))
+        asked = [_known(c, name) for name in more]
+        made.add_row(*printing.cells(*_cells(c), *asked, ", ".join(at for at, _ in c.holdings(held))))
     printing.show(made, printing.console())
     listed = next((c for c in shown if c.holdings(held)), None)
     if listed:
@@ -114,14 +141,18 @@ def _table(shown: list[Collection], held: Mapping[str, str]) -> None:
         print(line(f"the series of one of them: {example}"))
 
 
+def _known(c: Collection, name: str) -> str:
+    """What is known of a collection under a name that `--more` takes."""
+    return ", ".join(getattr(c, LISTS[name])) if name in LISTS else str(c.counts.get(name, ""))
+
+
 def _cells(c: Collection) -> tuple[str, ...]:
-    title = c.title if len(c.title) <= _WIDE else f"{c.title[: _WIDE - 1]}…"
     count = {name: str(c.counts.get(name, "")) for name in ("patients", "series", "images")}
     series = count["series"] or (f"{count['images']} images" if count["images"] else "")
     kinds = ", ".join((*c.modalities, *(["?"] if "modalities" in c.partial else []), *c.techniques))
     return (
         c.key,
-        title,
+        c.title,
         count["patients"],
         series,
         kinds,

@@ -23,8 +23,10 @@ SAME, DIFFERENT, UNDECIDED = "=", "≠", "?"
 def run(args: argparse.Namespace) -> int:
     """Print the rows side by side. Raises BadQuery and BadConfig."""
     rows = names(args.rows)
-    if len(rows) < 2:
-        raise BadQuery("compare needs two archives, or two archive programs; `broker matrix` lists them")
+    if len(set(rows)) < max(2, len(rows)):
+        raise BadQuery(
+            "compare needs two archives, or two archive programs, each once; `broker matrix` lists them"
+        )
     if args.format != "table":
         evidence = f"broker matrix {' '.join(rows)} --format json"
         never(args, "--why", why=f"a comparison in {args.format} has no evidence; `{evidence}` has")

@@ -134,8 +134,9 @@ def _cells(count: Count) -> list[object]:
 
 def _table(found: Sequence[Counted], args: argparse.Namespace) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
+
+    from broker.cli import printing
 
     made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     archives = list(dict.fromkeys(a for told in found for a in told.archives))
@@ -145,7 +146,7 @@ def _table(found: Sequence[Counted], args: argparse.Namespace) -> None:
     for told in found:
         own = [str(told.archives[a]) for a in archives] if len(archives) > 1 else []
         made.add_row(_LEVELS[told.query.level.name], str(told.total), *own)
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console = printing.console(200)
     console.print(made)
     for told in found:
         for facet in told.facets.values():

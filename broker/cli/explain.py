@@ -33,7 +33,8 @@ def _table(plans: list[Explanation]) -> None:
             sent = str(s.sent) if s.sent is not None else "-"
             made.add_row(*printing.cells(str(s.condition), s.where.value, sent, s.why))
         console.print(Text(line(_title(e)), style="bold"))
-        printing.show(made, console)
+        if e.plan.steps:
+            printing.show(made, console)
         for text in _below(e):
             console.print(Text(line(text)), soft_wrap=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,22 +19,35 @@ from catalog.keywords import Level, UnknownKeyword, keyword
 
 Columns = tuple[str, ...]
 
+_ENDINGS = {
+    "": "table",
+    ".txt": "table",
+    ".csv": "csv",
+    ".json": "json",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".parquet": "parquet",
+}
+
 
 def form_of(file: str | None) -> str:
-    """The format that the name of a file ends in, else a table."""
-    ending = Path(file or "").suffix.lower().removeprefix(".")
-    return {"csv": "csv", "json": "json", "ndjson": "ndjson", "jsonl": "ndjson", "parquet": "parquet"}.get(
-        ending, "table"
-    )
+    """The format that the name of a file ends in; a table where it has no ending. Raises BadQuery."""
+    ending = Path(file or "").suffix.lower()
+    if ending not in _ENDINGS:
+        known = ", ".join(end for end in _ENDINGS if end)
+        raise BadQuery(f"--output {file}: nothing is written as {ending}; write {known}, or say --format")
+    return _ENDINGS[ending]
 
 
 def columns_of(text: str | None, level: Level, fields: Sequence[str] = ()) -> Columns:
-    """The columns of a table: those named, else the usual ones of the level and `fields`. Raises BadQuery."""
+    """The columns of a table: those named, by keyword or as the table heads them, else the usual ones of the
+    level and `fields`. Raises BadQuery.
+    """
     if not text:
         more = [f for f in map(_name, fields) if f not in SHOWN[level]]
         return (*SHOWN[level][:-1], *more, *SHOWN[level][-1:]) if more else SHOWN[level]
     try:
-        return tuple(w if w == "archives" else _name(w) for w in text.split(","))
+        return tuple(table.HEADED.get(w.strip().lower()) or _name(w.strip()) for w in text.split(","))
     except UnknownKeyword as error:
         raise BadQuery(f"--columns: {error}") from error
 
@@ -95,11 +107,20 @@ def _ndjson(answer: Answer, stream: IO[bytes]) -> None:
 
 def _csv(answer: Answer, stream: IO[bytes]) -> None:
     columns = flat_columns(answer)
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-    rows = csv.writer(text)
+    rows = csv.writer(_Text(stream))
     rows.writerow(columns)
     rows.writerows([cell(v) for v in row] for row in flat(answer, columns))
-    text.detach()  # the stream stays open: it is not ours
+
+
+class _Text:
+    """Text into a stream that is not ours: `TextIOWrapper` closes it where its reader has gone."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As a file of text does."""
+        return self._stream.write(text.encode())
 
 
 def _parquet(answer: Answer, stream: IO[bytes]) -> None:

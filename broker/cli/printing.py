@@ -28,9 +28,9 @@ class _Screen(Console):
         raise BrokenPipeError
 
 
-def console() -> Console:
-    """Standard output."""
-    return _Screen(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+def console(wide: int = WIDE) -> Console:
+    """Standard output; `wide`: how wide where no terminal says it."""
+    return _Screen(width=None if sys.stdout.isatty() else wide, highlight=False)
 
 
 def table(*heads: str, whole: tuple[str, ...] = (), right: tuple[str, ...] = ()) -> Table:

@@ -11,17 +11,19 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from broker import config
+from broker.api import check_timeout
 from broker.cli import INCOMPLETE, NOTHING, OK
 from broker.errors import BadConfig, BadQuery
 from broker.probing.probe import Change, Result, Watch
 from broker.probing.syncing import sync
 from broker.safe import line
 from catalog import places
-from catalog.probes import MATCHING, Found
+from catalog.probes import MATCHING, Found, record
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask, keep what came of it, print it. 0: all answered; 3: some did; 4: none did."""
+    check_timeout(args.timeout)
     known = config.federation(args.config)
     asked = [config.not_retired(a) for a in config.chosen(known.archives, tuple(args.archive))]
     if known.audit is not None:
@@ -42,6 +44,7 @@ def gathered(results: AsyncIterator[Result], args: argparse.Namespace) -> list[R
     """The results, each told on standard error as it comes. Raises BadConfig where nothing can be kept."""
 
     async def work() -> list[Result]:
+        record(())  # nobody is asked for what cannot be kept
         found = []
         async with aclosing(results) as each:  # type: ignore[type-var]
             async for result in each:
@@ -138,6 +141,6 @@ def period(text: str) -> timedelta:
     number, unit = text[:-1], text[-1:]
     if text == "0":
         return timedelta()
-    if unit not in UNITS or not number.isdecimal():
+    if unit not in UNITS or not number.isdecimal() or len(number) > 5:
         raise BadQuery(f"--older-than {text!r}: write 7d, 12h, 30m or 0")
     return timedelta(**{UNITS[unit]: int(number)})

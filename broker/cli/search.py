@@ -18,7 +18,7 @@ from broker.cli.asked import names, split
 from broker.cli.progress import Progress
 from broker.cli.together import never
 from broker.errors import BadConfig, BadQuery
-from broker.files import whole
+from broker.files import named
 from broker.query import Query
 
 TABLE_LIMIT = 100
@@ -106,13 +106,13 @@ def _known(required: list[str], session: Session) -> None:
 
 @contextlib.contextmanager
 def target(name: str | None) -> Iterator[IO[bytes]]:
-    """Where the answer goes; a file appears whole, or not at all."""
-    if name is None:
+    """Where the answer goes (`-`: standard output); a file appears whole, or not at all."""
+    if name in (None, "-"):
         yield sys.stdout.buffer
         return
     with contextlib.ExitStack() as stack:
         try:
-            stream = stack.enter_context(whole(Path(name)))
+            stream = stack.enter_context(named(Path(name)))
         except OSError as error:
             raise BadConfig(f"--output {name}: {error.strerror}") from error
         yield stream

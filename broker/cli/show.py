@@ -63,10 +63,11 @@ def _document(uid: str, answers: list[Answer]) -> dict[str, object]:
 
 
 def _print(e: Entity) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    from broker.cli import printing
+
+    console = printing.console()
     title = f"{e.level.name} {e.key}" + (" — one side of a COLLISION, not fused" if e.collision else "")
     console.print(Text(line(title), style="bold"), soft_wrap=True)
     console.print(_table(e))

@@ -7,6 +7,7 @@ import json
 import sys
 
 from broker import config
+from broker.api import check_timeout
 from broker.cli import OK
 from broker.cli.probe import change, code, gathered, period, plain, watching
 from broker.errors import BadConfig
@@ -19,6 +20,7 @@ from catalog.archives import Archive
 
 def run(args: argparse.Namespace) -> int:
     """Ask, keep, and print what changed. 0: all that were asked answered; 3: some did; 4: none did."""
+    check_timeout(args.timeout)
     known = config.federation(args.config)
     archives = known.archives
     named = config.chosen(archives, tuple(args.archive)) if args.archive else list(archives.values())

@@ -22,6 +22,9 @@ _HEADS = {
     "BodyPartExamined": "BodyPart",
     "archives": "Archives",
 }
+HEADED = {head.lower(): name for name, head in _HEADS.items()}
+"""Keyword (or `archives`) by the head of its column, in small letters."""
+
 _NUMBERS = ("Images", "Series", "Studies")
 _DRAWN = 1000  # rows that a terminal may get with folded texts
 _WIDE = 400  # columns where no terminal sets a width: nothing is folded in a pipe

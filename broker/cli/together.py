@@ -1,4 +1,4 @@
-"""Options that would say nothing in the company that they are in: refused by name, never passed over."""
+"""Words that would say nothing, as they stand or in their company: refused by name, never passed over."""
 
 from __future__ import annotations
 
@@ -14,6 +14,21 @@ def given(verb: argparse.ArgumentParser, args: argparse.Namespace) -> frozenset[
         for action in verb._actions
         if action.option_strings and getattr(args, action.dest, action.default) != action.default
     )
+
+
+def spoken(verb: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """No word and no option is empty, as a variable of a script may be. Raises BadQuery."""
+    for action in verb._actions:
+        label, value = (*action.option_strings, action.metavar)[0], getattr(args, action.dest, None)
+        if label and value != action.default and _blank(value):
+            raise BadQuery(f"{label}: nothing stands there; leave it out, or write what is meant")
+
+
+def _blank(value: object) -> bool:
+    """Whether it is empty, or one of several is, as in `a,b`."""
+    if isinstance(value, list):
+        return any(isinstance(each, str) and not each.strip(" ,") for each in value)
+    return value == ""
 
 
 def never(args: argparse.Namespace, *options: str, why: str) -> None:

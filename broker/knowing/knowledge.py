@@ -11,8 +11,12 @@ from broker.errors import BadConfig, BadQuery
 from catalog import places, probes
 from catalog.archives import Archive, shipped
 from catalog.condition import BadCondition, Where
+from catalog.evidence import Status
 from catalog.matrix import ADAPTER, Matrix, Route, Row, Today, UnknownName
+from catalog.nearest import near
 from catalog.reading import shipped_matrix
+
+Archives = Mapping[str, Archive]
 
 WORDS = ("route", "state", "layer", "adapter")  # what a condition may name beside capabilities
 
@@ -81,25 +85,48 @@ def _meant(where: Where, matrix: Matrix) -> Where:
         raise UnknownName(f"{error}, {', '.join(WORDS)}") from error
 
 
-def truth(row: Row, where: Where) -> bool | None:
-    """Whether a row satisfies a condition; None where nothing that is known decides it. Raises BadQuery."""
+def _words(row: Row, name: str, archives: Archives) -> list[str]:
+    """What a row has for one of WORDS; its state may be another one in the federation (embedded)."""
     route = row.route
-    words = {"route": [route.how] if route else [], "state": [row.today.state], "layer": [row.layer]}
-    words["adapter"] = [*route.adapters] if route else []
+    if name == "state":
+        own = [archives[row.id].state] if row.id in archives else []
+        return [row.today.state, *own]
+    if name == "layer":
+        return [row.layer]
+    return [] if route is None else [route.how] if name == "route" else [*route.adapters]
+
+
+def truth(row: Row, where: Where, archives: Archives) -> bool | None:
+    """Whether a row satisfies a condition; None where nothing that is known decides it. Raises BadQuery."""
     try:
-        if where.name in words:
-            return where.of_texts(words[where.name])
+        if where.name in WORDS:
+            return where.of_texts(_words(row, where.name, archives))
         return where.of_cell(row.cell(where.name))
     except BadCondition as error:
         raise BadQuery(f"--where: {error}") from error
 
 
-def judged(rows: Iterable[Row], wheres: list[Where]) -> tuple[list[Row], list[Row]]:
+def unheard(rows: Iterable[Row], where: Where, archives: Archives) -> str:
+    """What to say of a condition for a value that nobody has; nothing where somebody has it."""
+    if where.sign != "=":
+        return ""
+    if where.name in WORDS:
+        known = {word: None for row in rows for word in _words(row, where.name, archives)}
+        told = f"; known are {', '.join(known)}"
+    else:
+        cells = [row.cell(where.name) for row in rows]
+        known, told = dict.fromkeys([*Status, *(cell.lead.value for cell in cells)]), ""
+    folded = {word.casefold() for word in known}
+    odd = next((value for value in where.values if value.casefold() not in folded), None)
+    return "" if odd is None else f"{where}: of no archive is {odd!r} known{near(odd, known)}{told}"
+
+
+def judged(rows: Iterable[Row], wheres: list[Where], archives: Archives) -> tuple[list[Row], list[Row]]:
     """Rows that satisfy every condition, and rows of which that is not known."""
     kept: list[Row] = []
     unknown: list[Row] = []
     for row in rows:
-        answers = [truth(row, where) for where in wheres]
+        answers = [truth(row, where, archives) for where in wheres]
         if False not in answers:
             (unknown if None in answers else kept).append(row)
     return kept, unknown

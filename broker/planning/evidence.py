@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog import places
-from catalog.evidence_lines import Lines
+from catalog.json_lines import Lines
 
 if TYPE_CHECKING:
     from broker.plan import Plan

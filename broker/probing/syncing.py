@@ -21,10 +21,12 @@ def due(
     """The archives to probe, the longest unprobed first; the others, with the time of their last probe."""
     probes = (f for f in recorded().found if f.evidence.source.title.startswith("probe"))
     times = {f.archive: f.evidence.as_of for f in probes}
-    limit = ((now or datetime.now(UTC)) - older_than).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = now or datetime.now(UTC)
+    since, until = (at.strftime("%Y-%m-%dT%H:%M:%SZ") for at in (now - older_than, now))
     given = list(archives)
-    wanted = [a for a in given if times.get(a.name, "") <= limit]
-    fresh = {a.name: times[a.name] for a in given if times.get(a.name, "") > limit}
+    # what a clock that was ahead has dated in the future would never become old
+    fresh = {a.name: times[a.name] for a in given if since < times.get(a.name, "") <= until}
+    wanted = [a for a in given if a.name not in fresh]
     return sorted(wanted, key=lambda a: times.get(a.name, "")), fresh
 
 

@@ -51,7 +51,9 @@ def _read(place: Path) -> dict[str, Any]:
         return tomllib.loads(place.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise BadFile(f"{place}: it is no mapping: nested too deeply") from error
-    except (OSError, ValueError) as error:  # not only TOML's own: numbers may have too many digits
+    except OSError as error:
+        raise BadFile(f"{place}: the mapping cannot be read: {error.strerror}") from error
+    except ValueError as error:  # not only TOML's own: numbers may have too many digits
         raise BadFile(f"{place}: it is no mapping: {error}") from error
 
 

@@ -17,9 +17,27 @@ def repeated(verb: argparse.ArgumentParser, name: str, metavar: str, text: str) 
     verb.add_argument(name, action="append", default=[], metavar=metavar, help=text)
 
 
-def timeout(verb: argparse.ArgumentParser, seconds: float, text: str | None = None) -> None:
+def seconds(text: str) -> float:
+    """A time of less than a day. Raises ArgumentTypeError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to a day")
+    return number
+
+
+def at_least_one(text: str) -> int:
+    """A number from 1 on. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text[:9]) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text[:9])
+
+
+def timeout(verb: argparse.ArgumentParser, default: float, text: str | None = None) -> None:
     """How long it may take."""
-    verb.add_argument("--timeout", type=float, default=seconds, metavar="SECONDS", help=text)
+    verb.add_argument("--timeout", type=float, default=default, metavar="SECONDS", help=text)
 
 
 def config(verb: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from broker.cli import examples
-from broker.cli.arguments.common import config, explained, quiet, repeated, timeout
+from broker.cli.arguments.common import at_least_one, config, explained, quiet, repeated, seconds, timeout
 
 _FORMS = ("table", "json", "csv", "markdown")
 
@@ -94,13 +94,15 @@ def sync(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--older-than", default="7d", metavar="AGE", help="whose last probe is older: 7d, 12h, 30m, 0 (7d)"
     )
-    verb.add_argument("--at-once", type=int, default=2, metavar="N", help="so many archives at once (2)")
+    verb.add_argument(
+        "--at-once", type=at_least_one, default=2, metavar="N", help="so many archives at once (2)"
+    )
     _probing(verb, pause=0.2)
 
 
 def _probing(verb: argparse.ArgumentParser, pause: float) -> None:
     verb.add_argument(
-        "--pause", type=float, default=pause, metavar="SECONDS", help=f"between two questions ({pause:g})"
+        "--pause", type=seconds, default=pause, metavar="SECONDS", help=f"between two questions ({pause:g})"
     )
     timeout(verb, 120.0, "for each archive (120)")
     verb.add_argument("--format", choices=("table", "json"), default="table")

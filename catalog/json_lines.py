@@ -1,4 +1,4 @@
-"""The lines of the file of measured evidence, within bounds: no file costs much memory or time.
+"""The lines of a file to which JSON is appended, within bounds: no file costs much memory or time.
 
 Loaded by every plan, so it imports next to nothing.
 """
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import IO, Self
 
 LONGEST = 100_000  # bytes of a line that are read; a longer one is damaged
-MOST = 32_000_000  # bytes of a file that are read: its last, for of two measurements the later one counts
+MOST = (
+    32_000_000  # bytes of a file that are read: its last, for of two lines on one matter the later one counts
+)
 
 
 class Lines:
