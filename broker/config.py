@@ -143,15 +143,17 @@ def not_retired(archive: Archive) -> Archive:
 
 
 def file_to_write(path: str | Path | None = None) -> Path:
-    """The federation file that is in use, or the one that would be."""
+    """The federation file that is in use, or the one that would be. Raises BadConfig."""
     named = path or os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else places.configuration("federation.toml")
+    try:
+        return places.expanded(named) if named else places.configuration("federation.toml")
+    except places.NoHome as error:
+        raise BadConfig(str(error)) from error
 
 
 def _file(path: str | Path | None) -> Path | None:
-    named = path or os.environ.get(VARIABLE)
-    if named:
-        file = Path(named).expanduser()
+    file = file_to_write(path)
+    if path or os.environ.get(VARIABLE):
         try:
             there = file.is_file()
         except OSError as error:
@@ -159,8 +161,7 @@ def _file(path: str | Path | None) -> Path | None:
         if not there:
             raise BadConfig(f"no federation file {file}")
         return file
-    usual = places.configuration("federation.toml")
-    return usual if usual.is_file() else None
+    return file if file.is_file() else None
 
 
 def read(file: Path) -> dict[str, Any]:

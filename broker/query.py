@@ -65,6 +65,7 @@ class Query:
 
 
 _LEVELS = ("patients", "studies", "series")
+_KEYWORD = "; a condition is KEYWORD=VALUE, as in Modality=CT"
 
 
 def read_level(text: str | Level) -> Level:
@@ -76,7 +77,9 @@ def read_level(text: str | Level) -> Level:
         return Level[word]
     if word.removesuffix("S") in ("INSTANCE", "IMAGE"):
         raise BadQuery(f"level {text!r} is not searched yet: ask for patients, studies or series")
-    raise BadQuery(f"unknown level {text!r}: write patients, studies or series{near(text, _LEVELS)}")
+    raise BadQuery(
+        f"unknown level {text!r}: write patients, studies or series{near(text, _LEVELS) or _KEYWORD}"
+    )
 
 
 def condition(text: str) -> Condition:

@@ -192,7 +192,7 @@ def test_an_entry_is_written_and_the_rest_of_the_file_stays(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("more", "code"),
     [
-        (["--auth", "kind=basic", "--auth", "password=hunter2", "--auth", "username=u"], 4),
+        (["--auth", "kind=basic", "--auth", "password=hunter2", "--auth", "username=u"], 5),
         (["--set", "trust=perhaps"], 5),
         (["--set", "nonsense=1"], 5),
         (["--option", "nothing"], 2),

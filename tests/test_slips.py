@@ -45,6 +45,9 @@ SLIPS = {
     "collections modality=CT": "is a condition: write --where modality=CT",
     "collections lung patients>100": "write --where 'patients>100'",
     "collections --where license=CC*": "write license~CC",
+    "search lung": "a condition is KEYWORD=VALUE, as in Modality=CT",
+    "search serie": "did you mean series?",
+    "search series --body-part-examined LUNG": "a condition is written BodyPartExamined=VALUE",
     "sync --at-once 0": "'0' is no number from 1 on",
     "sync --older-than 99999999999999d": "write 7d, 12h, 30m or 0",
     "probe idc --pause nan": "'nan' is no number of seconds",
@@ -207,6 +210,39 @@ def test_a_probe_that_is_dated_in_the_future_is_made_again() -> None:
         probes.record([probes.Found("a", "size", evidence)])
         wanted, _ = due([Archive("a", "idc")], timedelta(days=7), now)
         assert [a.name for a in wanted] == again
+
+
+def test_an_archive_that_can_never_be_asked_is_not_written(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    """`--unchecked` is for one that does not answer now."""
+    words = ["archives", "add", "pacs", "--kind", "dicomweb", "--unchecked", "--config", "f.toml"]
+    assert main(words) == BAD_CONFIG
+    assert "nothing was written: archive pacs: not an HTTP address" in capsys.readouterr().err
+    assert not (home / "f.toml").exists()
+    assert main([*words, "--url", "http://127.0.0.1:9/x"]) == OK
+    assert (home / "f.toml").exists()
+
+
+def test_where_nothing_was_on_record_by_then_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["matrix", "idc", "--as-of", "2010"]) == OK
+    assert capsys.readouterr().err == "nothing was on record of that by 2010\n"
+
+
+@pytest.mark.parametrize("words", ["matrix tcia", "search --at idc", "cohorts", "catalog list", "probe idc"])
+def test_without_a_home_the_command_says_what_to_set(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert main(words.split()) == BAD_CONFIG
+    assert "no home directory is known: set HOME to an absolute path" in capsys.readouterr().err
+
+
+def test_the_home_of_nobody_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["archives", "--config", "~nobody-of-that-name/f.toml"]) == BAD_CONFIG
+    assert "it is not known whose home that is; write the whole path" in capsys.readouterr().err
 
 
 def test_where_nothing_is_saved_the_command_says_how(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,6 +58,7 @@ def _run(args: argparse.Namespace, verb: argparse.ArgumentParser) -> int:
 
     from broker.cli.together import given, spoken
     from broker.errors import BadConfig, BadInput, BadQuery
+    from catalog.places import NoHome
 
     args.given = given(verb, args)
     try:
@@ -66,7 +67,7 @@ def _run(args: argparse.Namespace, verb: argparse.ArgumentParser) -> int:
     except (BadQuery, BadInput) as error:
         _note(str(error))
         return BAD_QUERY
-    except BadConfig as error:
+    except (BadConfig, NoHome) as error:
         _note(str(error))
         return BAD_CONFIG
     sys.stdout.flush()

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace, name: str) -> int:
     entry = _entry(args)
     archive = _checked(file, name, entry)
     found = History().add(asyncio.run(check([archive], args.timeout)))
+    if found[0].reason == "config":
+        raise BadConfig(f"nothing was written: {found[0].detail}")
     table(found, {})
     if not found[0].ok and not args.unchecked:
         print(f"nothing was written; mend it, or write the entry all the same with --unchecked ({file})")

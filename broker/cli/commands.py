@@ -47,8 +47,16 @@ class Parser(argparse.ArgumentParser):
         """End with code 2."""
         unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
         options = [o for o in self._option_string_actions if o.startswith("--")]
-        meant = _near(unknown[1], options) if unknown else ""
+        meant = (_near(unknown[1], options) or _condition(unknown[1])) if unknown else ""
         self.exit(2, f"broker: {message}{meant} ({self.prog} --help lists what there is)\n")
+
+
+def _condition(option: str) -> str:
+    """For an option that is called as a keyword is: how a condition is written."""
+    from catalog.keywords import USUAL
+
+    called = next((k for k in USUAL if k.lower() == option.replace("-", "").lower()), "")
+    return f"; a condition is written {called}=VALUE" if called else ""
 
 
 def unknown(word: str) -> str:

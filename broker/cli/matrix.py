@@ -24,6 +24,8 @@ def run(args: argparse.Namespace) -> int:
     known = knowledge(args.config)
     unread(known)
     matrix = _asked(known.matrix, args)
+    if not matrix.rows:
+        print(f"nothing was on record of that by {args.as_of}", file=sys.stderr)
     if args.html:
         from broker.cli import matrix_html
 
