@@ -45,6 +45,7 @@ class Outcome:
 
     missing   rows that the same file gave earlier and does not give now; they stay unless replaced
     renamed   rows that the same files gave under other names, when another folder was imported; they go
+    noted     rows of `unchanged` of which it is noted now that this file tells of them, or it alone
     moved     whether an earlier import is now known by another place
     rejected  what was not taken, with line and reason; the first KEPT of `refused`
     left      how many values were left out of rows that were taken
@@ -57,6 +58,7 @@ class Outcome:
     missing: int = 0
     removed: int = 0
     renamed: int = 0
+    noted: int = 0
     moved: bool = False
     refused: int = 0
     rejected: list[Rejected] = field(default_factory=list)
@@ -81,7 +83,7 @@ class Outcome:
     @property
     def touched(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.added or self.changed or self.removed or self.renamed or self.moved)
+        return bool(self.added or self.changed or self.removed or self.renamed or self.noted or self.moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Held:
     marked    whether a column `_no_KEYWORD` says of each row that it has none: a database that keeps columns
               apart finds it there sooner than among long texts
     numbered  whether columns `_study` and `_patient` number studies and patients, as `numbers` says
+    traced    whether each row names every file that told of it, which older versions did not note
     """
 
     archive: str
@@ -120,6 +123,7 @@ class Held:
     cite: str = ""
     marked: bool = False
     numbered: bool = False
+    traced: bool = False
 
     @property
     def levels(self) -> frozenset[Level]:
@@ -211,6 +215,13 @@ class Store(Protocol):
 
     def remove(self, archive: str) -> int:
         """Forget an archive; how many rows it had."""
+        ...
+
+    def take_back(self, archive: str, place: str) -> int:
+        """Forget what was imported from one place; how many rows that were.
+
+        Raises BadFile where another file told of one of them, for what that said is not kept apart.
+        """
         ...
 
     def reader(self, gone: Callable[[], bool] = ...) -> Reader:

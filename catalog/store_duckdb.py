@@ -24,6 +24,7 @@ from catalog.duckdb_reader import DuckReader, faults, held, known, state
 from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Missing, StoreFault
+from catalog.store_removing import taken_back
 from catalog.store_taking import ABOUT, SOURCES, STAGED, Taking, spool
 
 if TYPE_CHECKING:
@@ -106,6 +107,19 @@ class DuckStore:
             self._move(part)
         return sum(told.rows.values())
 
+    def take_back(self, archive: str, place: str) -> int:
+        """Forget what was imported from a place, in a copy without it."""
+        if named(archive) not in self.held():
+            raise Missing(f"the catalog holds nothing of {archive!r}")
+        with self._alone(), self._part() as part, faults(self.path):
+            shutil.copyfile(self.path, part)
+            with _opened(part) as db:
+                db.execute("BEGIN")
+                count = taken_back(DuckTaking(db, part, Source(archive, place, "", 0), (), Outcome()))
+                db.execute("COMMIT")
+            self._move(part)
+        return count
+
     @property
     def _note(self) -> Path:
         return self.path.with_suffix(".json")
@@ -183,12 +197,12 @@ class DuckTaking(Taking):
         """The archive's table anew, in an order that makes searches quick."""
         blank = ", ".join(f'"{n}"' if n in old else f'NULL AS "{n}"' for n in columns)
         stay = (
-            f"SELECT _key, _level, _source, _line, _file, _also, {blank} FROM {self.table} "
+            f"SELECT _key, _level, _source, _line, _file, _also, _same, {blank} FROM {self.table} "
             "WHERE _key NOT IN (SELECT _key FROM compared WHERE _change = 1)"
             f"{' AND _key IN (SELECT _key FROM staged)' if replace else ''}"
         )
         fresh = (
-            f"SELECT _key, _level, {number}, _line, nullif(_file, ''), nullif(_also, ''), "
+            f"SELECT _key, _level, {number}, _line, nullif(_file, ''), nullif(_also, ''), _same, "
             f"{sql.quoted(columns)} FROM compared WHERE _change > 0"
         )
         order = sql.quoted([*(n for n in sql.ORDER if n in columns), "_key"])

@@ -19,6 +19,7 @@ from catalog import store_sql as sql
 from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Missing, StoreFault
+from catalog.store_removing import taken_back
 from catalog.store_taking import ABOUT, OWN, SOURCES, STAGED, TABLES, Taking, spool
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ class PostgresStore:
             db.execute("DELETE FROM sources WHERE archive = %s", [archive])
         return sum(told.rows.values())
 
+    def take_back(self, archive: str, place: str) -> int:
+        """Forget what was imported from a place, in one transaction."""
+        if named(archive) not in self.held():
+            raise Missing(f"the catalog holds nothing of {archive!r}")
+        with self.faults(), self.connected() as db, tempfile.TemporaryFile() as none, db.transaction():
+            self._alone(db)
+            return taken_back(PostgresTaking(db, none, Source(archive, place, "", 0), (), Outcome()))
+
     def connected(self) -> Watched:
         """A connection. Raises psycopg.Error."""
         from catalog.postgres_reader import Watched
@@ -147,6 +156,7 @@ class PostgresStore:
                 db.execute(made)
             known = {column for (column,) in db.execute(*sql.bound(_COLUMNS, [name])).fetchall()}
             added = [f'ADD COLUMN "{k}" TEXT COLLATE "C"' for k in keywords if k not in known]
+            added += [] if "_same" in known else ["ADD COLUMN _same TEXT"]
             if added:
                 db.execute(f"ALTER TABLE {name} {', '.join(added)}")
 
@@ -219,7 +229,7 @@ class PostgresTaking(Taking):
     def write(self, number: int, old: Sequence[str], columns: Sequence[str], replace: bool) -> None:
         """Changes, then what is new; indexes when the rows are there."""
         del old
-        places = ["_level", "_source", "_line", "_file", "_also", *columns]
+        places = ["_level", "_source", "_line", "_file", "_also", "_same", *columns]
         said = {"_source": str(number), "_file": "nullif(c._file, '')", "_also": "nullif(c._also, '')"}
         values = [said.get(name, f'c."{name}"') for name in places]
         sets = ", ".join(f'"{name}" = {value}' for name, value in zip(places, values, strict=True))

@@ -30,7 +30,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A row: its level, what it says, and the files that told of it, the latest first."""
+    """A row: its level, what it says, and the files that told of it.
+
+    First those whose values it has, the latest first; then those that said nothing else when they were read.
+    """
 
     level: Level
     values: dict[str, str]
@@ -61,7 +64,8 @@ def _rows(db: Reader, held: Held, name: str) -> list[tuple[Any, ...]]:
     if not named:
         return []
     where = " OR ".join(f'"{key}" = ?' for key in named)
-    columns = f"_level, _source, _line, _file, _also, {quoted(held.columns)}"
+    same = "_same" if held.traced else "NULL"
+    columns = f"_level, _source, _line, _file, _also, {same}, {quoted(held.columns)}"
     db.execute(
         f"SELECT {columns} FROM {table(held.archive)} WHERE {where} ORDER BY _level, _key LIMIT {MOST}",
         [name] * len(named),
@@ -70,8 +74,8 @@ def _rows(db: Reader, held: Held, name: str) -> list[tuple[Any, ...]]:
 
 
 def _holding(row: tuple[Any, ...], columns: list[str], sources: dict[int, tuple[Any, ...]]) -> Holding:
-    level, source, line, file, also, *said = row
-    earlier = [part.split(":") for part in reversed((also or "").split())]
+    level, source, line, file, also, same, *said = row
+    earlier = [part.split(":") for part in reversed(f"{same or ''} {also or ''}".split())]
     found = [_origin(sources, source, line, file or "")]
     found += [_origin(sources, int(number), int(at), "") for number, at in earlier]
     values = {key: str(value) for key, value in zip(columns, said, strict=True) if value is not None}

@@ -54,7 +54,7 @@ def clashing(
     return (
         "SELECT s._n, s._line, s._file, f.place, s._apart FROM staged s "
         f"JOIN {archive} o ON o._key = s._key JOIN sources f ON f.id = o._source "
-        f"WHERE s._apart IS NOT NULL AND NOT {_tells('o', number)} "
+        f"WHERE s._apart IS NOT NULL AND NOT {_gave('o', number)} "
         f"AND ((o._also IS NULL AND ({all_})) OR ({both}))"
     )
 
@@ -94,13 +94,50 @@ def unused(archive: str, number: int) -> str:
     """Forget a source that no row comes from."""
     return (
         f"DELETE FROM sources WHERE id = {number} "
-        f"AND NOT EXISTS (SELECT 1 FROM {archive} o WHERE {_tells('o', number)})"
+        f"AND NOT EXISTS (SELECT 1 FROM {archive} o WHERE {tells('o', number)})"
     )
 
 
-def _tells(row: str, number: int) -> str:
+def only(row: str, number: int) -> str:
+    """Whether a source alone has told of a row."""
+    return f"({row}._source = {number} AND {row}._also IS NULL AND {row}._same IS NULL)"
+
+
+def valued(archive: str, number: int) -> str:
+    """A row that has values of a source, if there is one."""
+    return f"SELECT 1 FROM {archive} o WHERE {_gave('o', number)} LIMIT 1"
+
+
+def shared(archive: str, number: int) -> str:
+    """The sources of rows that have values of a source, and were told of by others too."""
+    return (
+        f"SELECT o._source, o._also, o._same FROM {archive} o WHERE {_gave('o', number)} "
+        "AND (o._also IS NOT NULL OR o._same IS NOT NULL)"
+    )
+
+
+def unsaid(archive: str, number: int) -> tuple[str, ...]:
+    """Forget a source, of which no row has values."""
+    one = f"' {number}:0 '"
+    return (
+        f"UPDATE {archive} SET _same = nullif(trim(replace(' ' || _same || ' ', {one}, ' ')), '') "
+        f"WHERE strpos(' ' || _same || ' ', {one}) > 0",
+        f"DELETE FROM sources WHERE id = {number}",
+    )
+
+
+def tells(row: str, number: int) -> str:
     """Whether a source has told of a row."""
-    return f"({row}._source = {number} OR strpos(' ' || coalesce({row}._also, ''), ' {number}:') > 0)"
+    return f"({_gave(row, number)} OR {_listed(f'{row}._same', number)})"
+
+
+def _gave(row: str, number: int) -> str:
+    """Whether a source has given values of a row."""
+    return f"({row}._source = {number} OR {_listed(f'{row}._also', number)})"
+
+
+def _listed(column: str, number: int) -> str:
+    return f"strpos(' ' || coalesce({column}, ''), ' {number}:') > 0"
 
 
 def differs(names: Iterable[str], one: str, other: str) -> str:

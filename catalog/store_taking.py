@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from catalog import store_sql as sql
-from catalog.holdings import Outcome, Source, table
+from catalog.holdings import Held, Outcome, Source, table
 from catalog.imports.rows import Rejected, Row
 from catalog.prepared import Preparing
 from catalog.problems import BadFile
@@ -35,7 +35,8 @@ STAGED = {
     "_file": "TEXT",
     "_apart": "TEXT",
 }
-OWN = "_key UUID, _level SMALLINT, _source INTEGER, _line INTEGER, _file TEXT, _also TEXT"
+# _also: earlier sources, whose values it has too; _same: sources that said nothing new
+OWN = "_key UUID, _level SMALLINT, _source INTEGER, _line INTEGER, _file TEXT, _also TEXT, _same TEXT"
 
 
 class Taking(ABC):
@@ -47,6 +48,7 @@ class Taking(ABC):
     def __init__(self, source: Source, keywords: Sequence[str], outcome: Outcome) -> None:
         self.source, self.keywords, self.outcome = source, keywords, outcome
         self.table = table(source.archive)
+        self.traced = False
 
     @abstractmethod
     def all(self, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -75,8 +77,8 @@ class Taking(ABC):
         self._alike()
         self.load()
         self._repeated()
+        self._begin(replace)
         number = self._number()
-        self.all(f"CREATE TABLE IF NOT EXISTS {self.table} ({OWN})")
         old = [name for name in self.columns() if not name.startswith("_")]
         columns = list(dict.fromkeys([*old, *self.keywords]))
         if not replace:
@@ -89,6 +91,19 @@ class Taking(ABC):
             self._placed(number, replace)
             self.write(number, old, columns, replace)
             self._remember(number, columns)
+
+    def _begin(self, replace: bool) -> None:
+        """The archive's table, and whether its rows name all files that told of them."""
+        self.all(f"CREATE TABLE IF NOT EXISTS {self.table} ({OWN})")
+        if "_same" not in self.columns():
+            self.all(f"ALTER TABLE {self.table} ADD COLUMN _same TEXT")
+        empty = not self.all(f"SELECT 1 FROM {self.table} LIMIT 1")
+        self.traced = replace or empty or self.was_traced()
+
+    def was_traced(self) -> bool:
+        """Whether they did until now: older versions left out files that said nothing new."""
+        told = self.all("SELECT about FROM archives WHERE name = ?", [self.source.archive])
+        return bool(told) and Held.of(json.loads(told[0][0])).traced
 
     def _alike(self) -> None:
         """Raises BadFile for a name that differs in case only from one that is held: tables would be one."""
@@ -122,24 +137,32 @@ class Taking(ABC):
 
     def _number(self) -> int:
         """The number of this source: that of an earlier import of the same file, or the next."""
-        here, before = self._known(self.source.place), self._before()
-        if here and before:
+        here, before = self.known(self.source.place), self._before()
+        if here and before and not self.all(sql.valued(self.table, here[0][0])):
+            self.forget(here[0][0])  # it only said the same, before it was said that it was moved
+        elif here and before:
             raise BadFile(
                 f"{self.source.moved_from}: it was imported from both places; leave out --moved-from"
             )
         self.outcome.moved = bool(before)
-        known = here or before or self.all("SELECT coalesce(max(id), 0) + 1 FROM sources")
+        known = before or here or self.all("SELECT coalesce(max(id), 0) + 1 FROM sources")
         return int(known[0][0])
 
-    def _known(self, place: str) -> list[tuple[Any, ...]]:
+    def known(self, place: str) -> list[tuple[Any, ...]]:
+        """The number of what was imported from a place, if anything was."""
         said = [self.source.archive, place]
         return self.all("SELECT id FROM sources WHERE archive = ? AND place = ?", said)
+
+    def forget(self, number: int) -> None:
+        """Forget a source, of which no row has values."""
+        for statement in sql.unsaid(self.table, number):
+            self.all(statement)
 
     def _before(self) -> list[tuple[Any, ...]]:
         """The number of the import of what lay elsewhere before, if the user says so."""
         before = self.source.moved_from
-        found = self._known(before) if before else []
-        if before and not found and not self._known(self.source.place):
+        found = self.known(before) if before else []
+        if before and not found and not self.known(self.source.place):
             raise BadFile(
                 f"nothing of {self.source.archive} was imported from {before}; see broker catalog list"
             )
@@ -184,18 +207,27 @@ class Taking(ABC):
         now = {n: sql.value(n, old, self.keywords, sole) for n in columns}
         before = {n: f'o."{n}"' if n in old else "NULL" for n in columns}
         changed = " OR ".join(f"{now[n]} IS DISTINCT FROM {before[n]}" for n in columns)
+        same = "CAST(NULL AS TEXT)" if replace else "o._same"
+        untold = f"NOT {sql.tells('o', number)}"
+        if replace:
+            untold = f"NOT {sql.only('o', number)}" if self.was_traced() else "true"
         also = f"CASE WHEN NOT {sole} THEN concat_ws(' ', o._also, o._source || ':' || o._line) END"
         values = "".join(f', {value} AS "{name}"' for name, value in now.items())
         kind = "TABLE" if self.all(f"SELECT 1 FROM {self.table} LIMIT 1") else "VIEW"  # all of them are new
         self.all(
             f"CREATE TEMP {kind} compared AS SELECT s._key, s._level, s._line, s._file, "
-            f"{also} AS _also, CASE WHEN o._key IS NULL THEN 2 WHEN {changed} THEN 1 ELSE 0 END AS _change"
+            f"{also} AS _also, {same} AS _same, {untold} AS _untold, "
+            f"CASE WHEN o._key IS NULL THEN 2 WHEN {changed} THEN 1 ELSE 0 END AS _change"
             f"{values} FROM staged s LEFT JOIN {self.table} o ON o._key = s._key"
         )
 
     def _count(self, number: int, replace: bool) -> None:
-        counts = dict(self.all("SELECT _change, count(*) FROM compared GROUP BY _change"))
+        told = self.all(
+            "SELECT _change, count(*), count(*) FILTER (WHERE _untold) FROM compared GROUP BY _change"
+        )
+        counts = {change: count for change, count, _ in told}
         self.outcome.unchanged = counts.get(0, 0)
+        self.outcome.noted = sum(untold for change, _, untold in told if change == 0)
         self.outcome.changed, self.outcome.added = counts.get(1, 0), counts.get(2, 0)
         gone = f"FROM {self.table} o LEFT JOIN staged s ON o._key = s._key WHERE s._key IS NULL"
         self.outcome.missing = int(self.all(f"SELECT count(*) {gone} AND o._source = {number}")[0][0])
@@ -205,12 +237,17 @@ class Taking(ABC):
     def _placed(self, number: int, replace: bool) -> None:
         """Where rows stand now that say what they said. What replaces all is where all comes from."""
         here = "_line = c._line, _file = nullif(c._file, '')"
-        sets = f"_source = {number}, _also = NULL, {here}" if replace else here
+        sets = f"_source = {number}, _also = NULL, _same = NULL, {here}" if replace else here
         other = "t._line IS DISTINCT FROM c._line OR t._file IS DISTINCT FROM nullif(c._file, '')"
         self.all(
             f"UPDATE {self.table} AS t SET {sets} FROM compared c WHERE c._key = t._key AND c._change = 0 "
             f"AND {'true' if replace else f't._source = {number} AND ({other})'}"
         )
+        if self.outcome.noted and not replace:
+            self.all(
+                f"UPDATE {self.table} AS t SET _same = concat_ws(' ', t._same, '{number}:0') FROM compared c "
+                "WHERE c._key = t._key AND c._change = 0 AND c._untold"
+            )
         if replace:
             self.all("DELETE FROM sources WHERE archive = ?", [self.source.archive])
 
@@ -222,11 +259,16 @@ class Taking(ABC):
             "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [number, s.archive, s.place, s.kind, s.version, s.sha256, now, rows, self.outcome.refused],
         )
+        self.describe(columns, now, f"{s.kind}: {s.place}")
+
+    def describe(self, columns: Sequence[str], when: str, cite: str) -> None:
+        """Note what is held now; `when` is the time of the last import, `cite` what it was of."""
+        name = self.source.archive
         (told,) = self.all(sql.facts(columns, self.table, self.matches))
-        about = sql.held(s.archive, columns, told, now[:10], f"{s.kind}: {s.place}")
-        about = changed(about, marked=self.marked, numbered=self.numbered)
-        self.all("DELETE FROM archives WHERE name = ?", [s.archive])
-        self.all("INSERT INTO archives VALUES (?, ?)", [s.archive, json.dumps(about.plain())])
+        about = sql.held(name, columns, told, when[:10], cite)
+        about = changed(about, marked=self.marked, numbered=self.numbered, traced=self.traced)
+        self.all("DELETE FROM archives WHERE name = ?", [name])
+        self.all("INSERT INTO archives VALUES (?, ?)", [name, json.dumps(about.plain())])
 
 
 def spool(out: IO[bytes], found: Iterator[Row | Rejected], outcome: Outcome) -> list[str]:

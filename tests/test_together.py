@@ -27,6 +27,8 @@ REFUSED = {
     "catalog show --archive pacs UID": "name the archive without --archive",
     "catalog remove pacs --format json": "--format: without meaning for catalog remove",
     "catalog remove pacs --dry-run": "--dry-run: without meaning for catalog remove",
+    "catalog list --from rows.csv": "--from: without meaning for catalog list",
+    "catalog import rows.csv --from rows.csv": "--from: of `remove`",
     "catalog list --replace": "--replace: without meaning for catalog list",
     "catalog import rows.csv --format json": "--format: of `list` and `show`",
     "catalog import rows.csv --mapping m.toml --as nda": "--as nda: --mapping is for tables",

@@ -22,6 +22,7 @@ from broker.errors import BadConfig, BadInput, BadQuery
 from broker.files import named
 from broker.safe import cell, line
 from catalog.holdings import Imported, Outcome, Source, Store
+from catalog.imports.files import shown
 from catalog.imports.rows import Columns, Options, Rejected
 from catalog.problems import BadFile, StoreFault, Unrecognized
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             case ["show", archive, name]:
                 return holding.run(args, store, archive, name)
             case ["remove", archive]:
-                print(f"{archive}: {store.remove(archive):,} rows forgotten")
+                print(f"{archive}: {_removed(store, archive, args.from_place):,} rows forgotten")
                 return OK
     except BadFile as error:
         raise BadInput(str(error)) from error
@@ -57,6 +58,7 @@ def _possible(args: argparse.Namespace) -> None:
     verb = args.words[0] if args.words else "list"
     if verb == "import":
         never(args, "--format", why="of `list` and `show`; an import is told in words")
+        never(args, "--from", why="of `remove`")
         if args.mapping and args.kind not in ("", "csv"):
             raise BadQuery(
                 f"--as {args.kind}: --mapping is for tables, of kind csv; leave one of the two out"
@@ -64,7 +66,16 @@ def _possible(args: argparse.Namespace) -> None:
         return
     archive = "name the archive without --archive: show ARCHIVE NAME, or remove ARCHIVE"
     never(args, "--archive", why=archive if verb in ("show", "remove") else "list shows every archive")
-    only(args, f"catalog {verb}", *(["--format"] if verb != "remove" else []), "--quiet", "--config")
+    own = "--from" if verb == "remove" else "--format"
+    only(args, f"catalog {verb}", own, "--quiet", "--config")
+
+
+def _removed(store: Store, archive: str, place: str) -> int:
+    """Forget all of an archive, or what was imported from one place; how many rows."""
+    if not place:
+        return store.remove(archive)
+    known = {told.source.place for told in store.sources() if told.source.archive == archive}
+    return store.take_back(archive, place if place in known else shown(str(Path(place).resolve())))
 
 
 def _import(args: argparse.Namespace, place: Path, known: Federation, store: Store) -> int:

@@ -115,5 +115,6 @@ CATALOG = """examples:
   broker catalog import table.csv --archive nhanes --mapping nhanes.toml
   broker catalog list
   broker catalog show our-lab 2.25.1234                     a UID, key or PatientID: what is held, from where
+  broker catalog remove our-lab --from scans/               what was imported from there, and nothing else
   broker catalog remove our-lab
 """

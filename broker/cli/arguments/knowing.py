@@ -125,6 +125,9 @@ def catalog(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--unended", action="store_true", help="import: the last line needs no line end")
     verb.add_argument("--replace", action="store_true", help="import: and forget what else is held")
     verb.add_argument("--moved-from", default="", metavar="PLACE", help="import: it lay there before")
+    verb.add_argument(
+        "--from", dest="from_place", default="", metavar="PLACE", help="remove: only what came from there"
+    )
     verb.add_argument("--dry-run", action="store_true", help="import: only say what it would do")
     verb.add_argument("--rejected", metavar="FILE", help="import: write every rejected row there, as CSV")
     verb.add_argument("--format", choices=("table", "json"), default="table", help="list, show: how")
