@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import logging
 import os
 import threading
 import time
@@ -26,6 +27,9 @@ IDLE = 8  # connections of a process that are kept open
 LOOK = 0.02  # seconds between looks whether anybody still waits
 BYE = 0.05  # seconds in which a statement that nobody waits for may end by being cancelled
 
+# that a statement could not be cancelled is no news: nobody waits for it
+logging.getLogger("psycopg").setLevel(logging.ERROR)
+
 Gone = Callable[[], bool]
 """Whether nobody waits any more."""
 
@@ -43,6 +47,10 @@ class Watched(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: Any, interval: float = LOOK, *more: Any, **named: Any) -> Any:
         """As psycopg waits, and looks whether anybody still waits. Raises psycopg.OperationalError."""
         return super().wait(self._steps(gen), min(interval, LOOK), *more, **named)
+
+    def cancel_safe(self, *, timeout: float = BYE) -> None:
+        """Within a moment: psycopg cancels what fails under way by itself, and would wait five seconds."""
+        super().cancel_safe(timeout=min(timeout, BYE))
 
     def _steps(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """The steps of a conversation; psycopg takes one whenever something came, and at every look."""
@@ -193,7 +201,7 @@ class PostgresReader:
             if self._busy and not self._cancelled and not self._closed:
                 self._cancelled = True
                 with self._faults():
-                    self._db.cancel_safe(timeout=BYE)
+                    self._db.cancel_safe()
 
     def close(self) -> None:
         """Keep the connection for the next, unless it is broken.

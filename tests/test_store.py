@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import multiprocessing
 import os
@@ -9,12 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from peers import faults
+from peers.faults import Faulty, Wire
 from peers.postgres import PASSWORD, Postgres
 
 from catalog.holdings import Outcome, Source, Store, table
@@ -362,6 +368,41 @@ def test_a_statement_ends_when_nobody_waits_for_it(postgresql: Store) -> None:
         db.fetchmany(1)
     db.close()
     assert time.monotonic() - end < 2
+
+
+async def test_a_server_that_falls_silent_holds_nobody(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither its answer is waited for, nor that it takes a cancellation."""
+    url, silent = postgres.database(f"store{next(NUMBERS)}"), threading.Event()
+    store(url, PASSWORD).take(FILE, SOME)
+    parts = urlsplit(url)
+
+    async def frozen(data: bytes, wire: Wire) -> bool:
+        if not silent.is_set():
+            wire.writer.write(data)
+        return True
+
+    async def play(wire: Wire) -> None:
+        await (faults.silence if silent.is_set() else partial(faults.through, spoil=frozen))(wire)
+
+    async with Faulty(play, (str(parts.hostname), parts.port or 0)) as peer:
+        kept = store(url.replace(f":{parts.port}/", f":{peer.port}/"), PASSWORD)
+        assert await asyncio.to_thread(_left, kept, silent) < 1
+    assert not [r for r in caplog.records if r.name.startswith("psycopg")]
+
+
+def _left(kept: Store, silent: threading.Event) -> float:
+    """Seconds until a statement is left that nobody waits for, from a server that has fallen silent."""
+    db = kept.reader(silent.is_set)
+    assert db.held("mine")
+    threading.Timer(0.1, silent.set).start()
+    start = time.monotonic()
+    db.execute("SELECT pg_sleep(30)")
+    with pytest.raises(Missing):
+        db.fetchmany(2)
+    db.close()
+    return time.monotonic() - start
 
 
 def test_a_reader_goes_on_with_what_it_began_to_read(kept: Store) -> None:
