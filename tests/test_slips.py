@@ -248,3 +248,41 @@ def test_the_home_of_nobody_is_named(capsys: pytest.CaptureFixture[str]) -> None
 def test_where_nothing_is_saved_the_command_says_how(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cohorts"]) == OK
     assert capsys.readouterr().out == "no cohort was saved yet: broker save NAME QUERY\n"
+
+
+@pytest.mark.parametrize("words", ["matrix --format csv", "search series Modality=CT --at idc", "schema"])
+@pytest.mark.parametrize("where", ["stdout", "output"])
+def test_a_full_disk_is_one_line_and_a_code(words: str, where: str, home: Path) -> None:
+    if where == "output" and not words.startswith("search"):
+        words = "manifest Collection=rider_pilot --at idc"
+    command = [sys.executable, "-m", "broker", *words.split()]
+    command += ["-o", "/dev/full"] if where == "output" else []
+    with Path("/dev/full").open("wb") as full:
+        out = full if where == "stdout" else subprocess.DEVNULL
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert done.returncode == BAD_CONFIG
+    assert done.stderr.splitlines()[-1].endswith("cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_is_closed_is_done_without(closed: str) -> None:
+    """And what is for people does not go to the records."""
+    words = "search series Collection=rider_pilot --at idc --limit 1 --format ndjson"
+    shell = f"exec {sys.executable} -m broker {words} {'>' if closed == 'stdout' else '2>'}&-"
+    done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == OK
+    assert "Traceback" not in done.stderr
+    assert ([json.loads(row)["level"] for row in done.stdout.splitlines()] == ["SERIES"]) is (
+        closed == "stderr"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("words", ["matrix tcia", "collections rider --at idc --format json"])
+def test_output_is_utf_8_whatever_the_language_is_set_to(words: str, encoding: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "broker", *words.split()]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.count(b"Traceback")) == (OK, 0)
+    assert not done.stdout.decode("utf-8").isascii()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from broker.cli import commands
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # nothing more can be written
 OK, BAD_QUERY, INCOMPLETE, NOTHING, BAD_CONFIG, INTERRUPTED, PIPE = 0, 2, 3, 4, 5, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code says how far the answer can be trusted."""
+    _streams()
     try:
         return _main(argv)
     except KeyboardInterrupt:
@@ -21,10 +26,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except BrokenPipeError:
         code = PIPE
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _note(f"what was found cannot be written: {error.strerror}")
+        code = BAD_CONFIG
     # whoever read us is gone; the interpreter must not find that out again at its end
     for stream in (sys.stdout, sys.stderr):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
+
+
+def _streams() -> None:
+    """Standard output and error as every command may use them: there, and able to write any character."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us; `print` would take the other one
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out.encoding.lower() not in ("utf-8", "utf8"):
+        if out.isatty():
+            out.reconfigure(errors="backslashreplace")
+        else:
+            out.reconfigure(encoding="utf-8")  # as `search` writes, whatever the language is set to
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -42,6 +65,7 @@ def _main(argv: Sequence[str] | None) -> int:
         from importlib.metadata import version
 
         print(version("imaging-broker"))
+        sys.stdout.flush()
         return OK
     if args.verb is None:
         top.print_help()

@@ -51,7 +51,7 @@ def show(made: Table, to: Console) -> None:
     """Print it, and an empty line; row by row where its columns have no room."""
     fits = width(made, to) <= to.width or _least(made, to) <= to.width
     with to.capture() as caught:
-        to.print(made if fits else _told(made))
+        to.print(made if fits else told(made))
     rows = [row.rstrip() for row in caught.get().splitlines()]
     sys.stdout.write("".join(f"{row}\n" for row in rows if row) + "\n")
     sys.stdout.flush()
@@ -72,7 +72,7 @@ def _least(made: Table, to: Console) -> int:
     return needed
 
 
-def _told(made: Table) -> Group:
+def told(made: Table) -> Group:
     """Row by row: what it is about in the first line, then what its columns say of it."""
     heads = [str(column.header) for column in made.columns]
     first = next(i for i, head in enumerate(heads) if head) + 1

@@ -28,7 +28,8 @@ HEADED = {head.lower(): name for name, head in _HEADS.items()}
 _NUMBERS = ("Images", "Series", "Studies")
 _DRAWN = 1000  # rows that a terminal may get with folded texts
 _WIDE = 400  # columns where no terminal sets a width: nothing is folded in a pipe
-_FOLDED = 24  # columns that a long text needs at least
+_FOLDED = 24  # columns that a long text should have
+_LEAST = 12  # columns that it needs
 _SPARE = (
     "StudyInstanceUID",
     "NumberOfSeriesRelatedInstances",
@@ -40,7 +41,10 @@ _SPARE = (
 
 
 def write(answer: Answer, stream: IO[bytes], columns: tuple[str, ...]) -> None:
-    """The table; columns that no archive filled are left out, and on a narrow terminal some more, by name."""
+    """The table; columns that no archive filled are left out, and on a narrow terminal some more, by name.
+
+    Where what names a row has no room either, the rows are told one below the other: nothing is cut.
+    """
     if not answer.entities:
         return
     terminal = sys.stdout.isatty() and stream is sys.stdout.buffer
@@ -49,7 +53,9 @@ def write(answer: Answer, stream: IO[bytes], columns: tuple[str, ...]) -> None:
     filled = {c: own for c, own in cells.items() if any(own)}
     shown = _fitted(filled, width, usual=columns in SHOWN.values())
     few = terminal and len(answer.entities) <= _DRAWN
-    for row in _drawn(shown, width).splitlines() if few else _plain(shown):
+    told = few and _room(shown, _LEAST) > width
+    shown = filled if told else shown
+    for row in _drawn(shown, width, told).splitlines() if few else _plain(shown):
         if row.strip():
             stream.write(f"{row.rstrip()}\n".encode())
     hidden = [_HEADS.get(c, c) for c in filled if c not in shown]
@@ -77,11 +83,13 @@ def _plain(shown: dict[str, list[str]]) -> Iterator[str]:
         yield " " + "   ".join(map(padded, row, widths, right))
 
 
-def _drawn(shown: dict[str, list[str]], width: int) -> str:
+def _drawn(shown: dict[str, list[str]], width: int, told: bool) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from broker.cli import printing
 
     made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in shown:
@@ -89,14 +97,15 @@ def _drawn(shown: dict[str, list[str]], width: int) -> str:
         made.add_column(
             head,
             no_wrap=not _long(name),
-            min_width=12 if _long(name) else None,
+            min_width=_LEAST if _long(name) else None,
             overflow="fold",
             justify="right" if number else "left",
         )
     for row in zip(*shown.values(), strict=True):
         made.add_row(*map(Text, row))
     text = io.StringIO()
-    Console(file=text, width=width, force_terminal=True, highlight=False).print(made)
+    to = Console(file=text, width=width, force_terminal=True, highlight=False)
+    to.print(printing.told(made) if told else made)
     return text.getvalue()
 
 
@@ -112,10 +121,12 @@ def _fitted(cells: dict[str, list[str]], width: int, usual: bool) -> dict[str, l
     return shown
 
 
-def _room(cells: dict[str, list[str]]) -> int:
-    """Columns of a terminal that a table takes; long texts may be folded."""
-    widths = ((c, max(map(len, [_HEADS.get(c, c), *own]))) for c, own in cells.items())
-    return sum((min(w, _FOLDED) if _long(c) else w) + 3 for c, w in widths)
+def _room(cells: dict[str, list[str]], folded: int = _FOLDED) -> int:
+    """Columns of a terminal that a table takes; long texts may be folded, to so many columns."""
+    from rich.cells import cell_len
+
+    widths = ((c, max(map(cell_len, [_HEADS.get(c, c), *own]))) for c, own in cells.items())
+    return sum((min(w, folded) if _long(c) else w) + 3 for c, w in widths)
 
 
 def _ends(uid: str) -> str:
