@@ -105,6 +105,10 @@ WRONG = {
     "nothing": ('[values."RIAGENDR"]\n', "write what each code means"),
     "no table": ('[values]\nRIAGENDR = "M"\n', "write what each code means"),
     "no tables": ('values = "M"\n', 'write what codes mean under [values."COLUMN"]'),
+    "a code twice": (
+        '[values."SITE"]\n"1" = "A"\n" 1" = "B"\n',
+        '[values."SITE"]: a code stands in it twice',
+    ),
     "twice": (
         '[values."SITE"]\n"1" = "M"\n[values."site"]\n"1" = "F"\n',
         '[values."site"]: [values] has this',

@@ -19,6 +19,9 @@ from catalog.imports.rows import Row
 from catalog.keywords import Level
 from catalog.problems import BadFile, Missing
 from catalog.store import store
+from catalog.store_duckdb import DuckStore
+from catalog.store_postgres import PostgresStore
+from catalog.store_rows import holdings
 
 NUMBERS = itertools.count()
 FOLDER = tempfile.TemporaryDirectory()
@@ -177,21 +180,27 @@ def test_what_nobody_imported_is_named(kept: Store) -> None:
         kept.take_back("mine", "/x.csv")
 
 
-def older(kept: Store, tmp_path: Path) -> None:
+def older(kept: Store) -> None:
     """Make of a store what an older version would have left."""
-    import duckdb
+    about = {key: value for key, value in kept.held()["mine"].plain().items() if key != "traced"}
+    told = json.dumps(about)
+    if isinstance(kept, DuckStore):
+        import duckdb
 
-    with duckdb.connect(str(tmp_path / "catalog.duckdb")) as db:
-        db.execute('ALTER TABLE "rows_mine" DROP COLUMN _same')
-        (about,) = db.execute("SELECT about FROM archives").fetchall()[0]
-        untraced = {key: value for key, value in json.loads(about).items() if key != "traced"}
-        db.execute("UPDATE archives SET about = ?", [json.dumps(untraced)])
+        with duckdb.connect(str(kept.path)) as db:
+            db.execute('ALTER TABLE "rows_mine" DROP COLUMN _same')
+            db.execute("UPDATE archives SET about = ?", [told])
+        return
+    assert isinstance(kept, PostgresStore)
+    with kept.connected() as server:
+        server.execute('ALTER TABLE "rows_mine" DROP COLUMN _same')
+        server.execute("UPDATE archives SET about = %s", [told])
 
 
-def test_a_catalog_of_an_older_version_is_not_believed_to_know_every_file(tmp_path: Path) -> None:
-    kept = store(tmp_path / "catalog.duckdb")
+def test_a_catalog_of_an_older_version_is_not_believed_to_know_every_file(kept: Store) -> None:
     kept.take(FILE, A)
-    older(kept, tmp_path)
+    older(kept)
+    assert [origin.place for origin in holdings(kept, "mine", "1")[0].origins] == ["/file.csv"]
     for _ in range(2):
         with pytest.raises(BadFile, match="did not yet note every file that tells of a row"):
             kept.take_back("mine", "/file.csv")

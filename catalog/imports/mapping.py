@@ -98,6 +98,8 @@ def _codes(told: Any, columns: Mapping[str, str], place: Path) -> Codes:
             raise BadFile(f"{where}: [values] has this column twice")
         if not isinstance(meanings, dict) or not meanings:
             raise BadFile(f'{where}: write what each code means, as in "1" = "M"')
+        if len({code.strip() for code in meanings}) < len(meanings):
+            raise BadFile(f"{where}: a code stands in it twice, with spaces around it")
         found[name] = {
             code.strip(): _meaning(code, text, columns[name], where) for code, text in meanings.items()
         }
