@@ -35,6 +35,9 @@ EMPTY = {
     "collections @": "WORD",
     "catalog show @ X": "import FILE-OR-FOLDER | list | show ARCHIVE NAME | remove ARCHIVE",
     "archives --pages @": "--pages",
+    "catalog remove mine --from @": "--from",
+    "catalog import t.csv --archive @": "--archive",
+    "catalog import t.csv --archive x --as @": "--as",
 }
 
 SLIPS = {

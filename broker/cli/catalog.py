@@ -27,10 +27,13 @@ from catalog.imports.rows import Columns, Options, Rejected
 from catalog.problems import BadFile, StoreFault, Unrecognized
 
 SHOWN = 20  # rejected rows on the terminal
+_TEXTS = ("archive", "kind", "collection", "delimiter", "moved_from", "from_place")  # empty if not given
 
 
 def run(args: argparse.Namespace) -> int:
     """What the words say. Raises BadInput for a file that cannot be imported, BadConfig for the store."""
+    for name in _TEXTS:
+        setattr(args, name, getattr(args, name) or "")
     _possible(args)
     known = federation(args.config)
     try:

@@ -116,18 +116,16 @@ def catalog(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "words", nargs="*", metavar="import FILE-OR-FOLDER | list | show ARCHIVE NAME | remove ARCHIVE"
     )
-    verb.add_argument("--archive", default="", metavar="NAME", help="import: whose holdings these are")
-    verb.add_argument("--as", dest="kind", default="", metavar="KIND", help="import: of this kind of file")
+    verb.add_argument("--archive", metavar="NAME", help="import: whose holdings these are")
+    verb.add_argument("--as", dest="kind", metavar="KIND", help="import: of this kind of file")
     verb.add_argument("--mapping", metavar="FILE", help="import: what the columns of a table are (TOML)")
-    verb.add_argument("--collection", default="", metavar="NAME", help="import: of rows that name none")
+    verb.add_argument("--collection", metavar="NAME", help="import: of rows that name none")
     verb.add_argument("--encoding", default="utf-8-sig", help="import: of text files (UTF-8)")
-    verb.add_argument("--delimiter", default="", metavar="CHARACTER", help="import: between the columns")
+    verb.add_argument("--delimiter", metavar="CHARACTER", help="import: between the columns")
     verb.add_argument("--unended", action="store_true", help="import: the last line needs no line end")
     verb.add_argument("--replace", action="store_true", help="import: and forget what else is held")
-    verb.add_argument("--moved-from", default="", metavar="PLACE", help="import: it lay there before")
-    verb.add_argument(
-        "--from", dest="from_place", default="", metavar="PLACE", help="remove: only what came from there"
-    )
+    verb.add_argument("--moved-from", metavar="PLACE", help="import: it lay there before")
+    verb.add_argument("--from", dest="from_place", metavar="PLACE", help="remove: only what came from there")
     verb.add_argument("--dry-run", action="store_true", help="import: only say what it would do")
     verb.add_argument("--rejected", metavar="FILE", help="import: write every rejected row there, as CSV")
     verb.add_argument("--format", choices=("table", "json"), default="table", help="list, show: how")
