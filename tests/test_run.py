@@ -187,13 +187,13 @@ async def test_a_million_rows_wait_for_a_slow_reader() -> None:
 def test_search_works_in_a_script_and_leaves_no_thread() -> None:
     before = threading.active_count()
     assert len(broker.search("studies", "StudyDate=2005-", at=[Rows("mine", STUDIES)])) == 15
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 async def test_search_works_where_a_loop_is_running() -> None:
     before = threading.active_count()
     assert len(broker.search("studies", at=[Rows("mine", STUDIES)])) == 20
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     with pytest.raises(broker.BadQuery):
         broker.search("studies", "Modalty=CT", at=[Rows("mine", STUDIES)])
 
