@@ -28,7 +28,7 @@ C = TypeVar("C", bound=Connection)
 Rows = list[tuple[Any, ...]]
 
 SIZES = (1000, 10_000)
-MOMENT = 0.001  # seconds: what is found sooner is not worth another connection
+MOMENT = 0.002  # seconds: another connection takes about as long, so what is found sooner is not worth it
 
 
 @dataclass(frozen=True, slots=True)
