@@ -8,7 +8,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from broker.cli import commands
 
@@ -41,7 +40,7 @@ def _streams() -> None:
     """Standard output and error as every command may use them: there, and able to write any character."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us; `print` would take the other one
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out.encoding.lower() not in ("utf-8", "utf8"):
         if out.isatty():

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from broker.cli import examples
 from broker.cli.arguments import asking, keeping, knowing, shell
 from broker.cli.arguments.common import explained
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 Takes = Callable[[argparse.ArgumentParser], None]
 
