@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import socket
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 from asking import need, need_orthanc
+from holdings import Catalog
 from peers.dcmqrscp import Dcmqrscp
 from peers.orthanc import Orthanc
-from peers.postgres import Postgres
+from peers.postgres import PASSWORD, Postgres
 
 from adapters.dicomweb import adapter as dicomweb
 from broker import api
@@ -21,6 +23,8 @@ from broker.admitting.pauses import Pauses
 from broker.errors import ArchiveError
 from broker.planning.trust import Distrust
 from broker.setup.credentials import Secret
+from catalog.holdings import Store
+from catalog.store import store
 from fixtures.dicom import Truth, truth, write
 
 
@@ -150,3 +154,31 @@ def dcmqrscp(held: tuple[Path, Truth]) -> Iterator[Dcmqrscp]:
     need(Dcmqrscp.missing())
     with Dcmqrscp(held[0], sorted((held[0] / "b").glob("*.dcm"))) as peer:
         yield peer
+
+
+_DATABASES = itertools.count()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
+    """An empty catalog of its own."""
+    return Catalog(tmp_path, capsys)
+
+
+@pytest.fixture
+def duck(tmp_path: Path) -> Store:
+    """An empty store in a file."""
+    return store(tmp_path / "catalog.duckdb")
+
+
+@pytest.fixture
+def postgresql(postgres: Postgres) -> Store:
+    """An empty store in a database."""
+    return store(postgres.database(f"store{next(_DATABASES)}"), PASSWORD)
+
+
+@pytest.fixture(params=["duck", "postgresql"])
+def kept(request: pytest.FixtureRequest) -> Store:
+    """An empty store of either kind."""
+    found: Store = request.getfixturevalue(request.param)
+    return found

@@ -11,12 +11,6 @@ from holdings import Catalog, of
 from importing import FILES
 
 
-@pytest.fixture
-def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
-    """An empty one."""
-    return Catalog(tmp_path, capsys)
-
-
 def data_set(catalog: Catalog) -> Path:
     """A copy of the example."""
     return Path(shutil.copytree(FILES / "bids", catalog.folder / "ds"))

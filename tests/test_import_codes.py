@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
 from holdings import Catalog, of
@@ -36,12 +35,6 @@ MAPPING = """
 [constants]
 Collection = "NHANES"
 """
-
-
-@pytest.fixture
-def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
-    """An empty one."""
-    return Catalog(tmp_path, capsys)
 
 
 def take(catalog: Catalog, mapping: str, *words: str, table: str = NHANES) -> tuple[int, str, str]:

@@ -46,12 +46,6 @@ SYNTAXES = {
 }
 
 
-@pytest.fixture
-def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
-    """An empty one."""
-    return Catalog(tmp_path, capsys)
-
-
 def image(number: int = 1, **said: object) -> FileDataset:
     """An image with private attributes, sequences of both lengths, and pixels."""
     code = Dataset()

@@ -20,12 +20,6 @@ from catalog.store import store
 from fixtures.dicom import Truth
 
 
-@pytest.fixture
-def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
-    """An empty one."""
-    return Catalog(tmp_path, capsys)
-
-
 @pytest.fixture(scope="session")
 def images(held: tuple[Path, Truth]) -> Path:
     """The DICOM files of archive A."""

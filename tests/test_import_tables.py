@@ -13,12 +13,6 @@ LINE = "I1,777_S_1,CN,F,75,sc,MRI,MPRAGE,Original,6/21/2017"
 IDA = f"{HEADER}\n{LINE}\n"
 
 
-@pytest.fixture
-def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
-    """An empty one."""
-    return Catalog(tmp_path, capsys)
-
-
 FORMS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "plain": (IDA, ()),
     "byte order mark and CRLF": ("\ufeff" + IDA.replace("\n", "\r\n"), ()),

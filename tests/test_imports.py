@@ -33,12 +33,6 @@ Collection = "table"
 """
 
 
-@pytest.fixture
-def catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Catalog:
-    """An empty one."""
-    return Catalog(tmp_path, capsys)
-
-
 def test_a_table_by_its_mapping(catalog: Catalog) -> None:
     table, mapping = catalog.write("t.csv", TABLE), catalog.write("t.toml", MAPPING)
     words = ("--archive", "nhanes", "--mapping", str(mapping))

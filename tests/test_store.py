@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import multiprocessing
 import os
 import signal
@@ -40,28 +39,6 @@ def series(number: int, **said: str) -> Row:
 
 
 SOME = [series(n) for n in range(10)]
-
-
-NUMBERS = itertools.count()
-
-
-@pytest.fixture
-def duck(tmp_path: Path) -> Store:
-    """An empty store in a file."""
-    return store(tmp_path / "catalog.duckdb")
-
-
-@pytest.fixture
-def postgresql(postgres: Postgres) -> Store:
-    """An empty store in a database."""
-    return store(postgres.database(f"store{next(NUMBERS)}"), PASSWORD)
-
-
-@pytest.fixture(params=["duck", "postgresql"])
-def kept(request: pytest.FixtureRequest) -> Store:
-    """An empty store of either kind."""
-    found: Store = request.getfixturevalue(request.param)
-    return found
 
 
 def rows(kept: Store, columns: str = "*", archive: str = "mine") -> list[tuple[object, ...]]:
@@ -374,7 +351,7 @@ async def test_a_server_that_falls_silent_holds_nobody(
     postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither its answer is waited for, nor that it takes a cancellation."""
-    url, silent = postgres.database(f"store{next(NUMBERS)}"), threading.Event()
+    url, silent = postgres.database("silent"), threading.Event()
     store(url, PASSWORD).take(FILE, SOME)
     parts = urlsplit(url)
 

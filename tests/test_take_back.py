@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import tempfile
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ import pytest
 from holdings import Catalog, of, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers.postgres import PASSWORD, Postgres
 
 from catalog.holdings import Held, Source, Store, table
 from catalog.imports.rows import Row
@@ -23,7 +21,6 @@ from catalog.store_duckdb import DuckStore
 from catalog.store_postgres import PostgresStore
 from catalog.store_rows import holdings
 
-NUMBERS = itertools.count()
 FOLDER = tempfile.TemporaryDirectory()
 FILE, OTHER, THIRD = (Source("mine", f"/{name}.csv", "csv", 1, "00") for name in ("file", "other", "third"))
 
@@ -34,15 +31,6 @@ def series(number: int, **said: str) -> Row:
 
 A = [series(n, Modality="MR") for n in range(5)]
 B = [series(n, Modality="CT", BodyPartExamined="LUNG") for n in range(10, 13)]
-
-
-@pytest.fixture(params=["DuckDB", "PostgreSQL"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of either kind."""
-    if request.param == "DuckDB":
-        return store(tmp_path / "catalog.duckdb")
-    server: Postgres = request.getfixturevalue("postgres")
-    return store(server.database(f"back{next(NUMBERS)}"), PASSWORD)
 
 
 def said(kept: Store) -> list[tuple[object, ...]]:

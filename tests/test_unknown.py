@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import shutil
@@ -13,7 +12,6 @@ from pathlib import Path
 import duckdb
 import pytest
 from asking import ask, report_of
-from peers.postgres import PASSWORD, Postgres
 
 import broker
 from adapters.local.adapter import Local
@@ -27,7 +25,6 @@ from catalog.keywords import Level
 from catalog.store import store
 
 FILE, OTHER = (Source("mine", f"/{name}.csv", "csv", 1) for name in ("file", "other"))
-NUMBERS = itertools.count()
 VALUES: dict[str, tuple[str | None, ...]] = {
     "Modality": ("MR", "CT"),
     "StudyDate": ("20000101", "20200315", None),
@@ -63,15 +60,6 @@ def records(seed: int, count: int = 120) -> list[Record]:
 def rows(found: Sequence[Record]) -> list[Row]:
     """As a file tells them."""
     return [Row(Level.SERIES, record, n) for n, record in enumerate(found)]
-
-
-@pytest.fixture(params=["duckdb", "postgresql"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of either kind."""
-    if request.param == "duckdb":
-        return store(tmp_path / "catalog.duckdb")
-    postgres: Postgres = request.getfixturevalue("postgres")
-    return store(postgres.database(f"unknown{next(NUMBERS)}"), PASSWORD)
 
 
 async def agrees(local: Local, held: Sequence[Record]) -> None:
