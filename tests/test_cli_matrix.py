@@ -159,6 +159,7 @@ def test_every_row_of_the_survey_shows_its_route_and_state(said) -> None:  # typ
         (["matrix", "nowhere"], 2, "unknown archive 'nowhere'"),
         (["matrix", "--capability", "colour"], 2, "unknown capability 'colour'"),
         (["matrix", "tcai"], 2, "did you mean tcia?"),
+        (["matrix", "ida"], 2, "did you mean loni-ida?"),
         (["compare", "idc", "lonida"], 2, "did you mean loni-ida?"),
         (["matrix", "--capability", "public_apii"], 2, "did you mean public_api?"),
         (["archives", "--where", "publicapi=yes"], 2, "did you mean public_api?"),
