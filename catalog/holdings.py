@@ -13,13 +13,13 @@ column for each DICOM keyword that the archive says anything of. `store_duckdb` 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from catalog.imports.rows import Left, Rejected, Row
 from catalog.keywords import Level
-from catalog.problems import BadFile
+from catalog.problems import BadFile, Missing
 
 ARCHIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
@@ -230,6 +230,13 @@ class Store(Protocol):
         Whatever it waits for ends soon after `gone` says that nobody waits for it.
         """
         ...
+
+
+def holding(held: Mapping[str, Held], archive: str) -> Held:
+    """What is held of an archive. Raises Missing where nothing is."""
+    if archive not in held:
+        raise Missing(f"the catalog holds nothing of {archive!r}; see broker catalog list")
+    return held[archive]
 
 
 def table(archive: str) -> str:

@@ -16,19 +16,21 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from catalog import numbers
 from catalog import store_sql as sql
 from catalog.duckdb_reader import DuckReader, faults, held, known, state
-from catalog.holdings import Held, Imported, Outcome, Source, named, table
+from catalog.holdings import Held, Imported, Outcome, Source, holding, named
 from catalog.imports.rows import Rejected, Row
-from catalog.problems import Busy, Missing, StoreFault
-from catalog.store_removing import taken_back
+from catalog.problems import Busy, StoreFault
+from catalog.store_removing import forgotten, taken_back
 from catalog.store_taking import ABOUT, SOURCES, STAGED, Taking, spool
 
 if TYPE_CHECKING:
     import duckdb
+
+T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds to wait for another import
 
@@ -95,30 +97,25 @@ class DuckStore:
 
     def remove(self, archive: str) -> int:
         """Forget an archive, in a copy without it."""
-        told = self.held().get(named(archive))
-        if told is None:
-            raise Missing(f"the catalog holds nothing of {archive!r}")
-        with self._alone(), self._part() as part, faults(self.path):
-            shutil.copyfile(self.path, part)
-            with _opened(part) as db:
-                db.execute(f"DROP TABLE {table(archive)}")
-                for name, column in (("archives", "name"), ("sources", "archive")):
-                    db.execute(f"DELETE FROM {name} WHERE {column} = ?", [archive])
-            self._move(part)
+        told = holding(self.held(), named(archive))
+        self._changed(archive, "", forgotten)
         return sum(told.rows.values())
 
     def take_back(self, archive: str, place: str) -> int:
         """Forget what was imported from a place, in a copy without it."""
-        if named(archive) not in self.held():
-            raise Missing(f"the catalog holds nothing of {archive!r}")
+        holding(self.held(), named(archive))
+        return self._changed(archive, place, taken_back)
+
+    def _changed(self, archive: str, place: str, change: Callable[[Taking], T]) -> T:
+        """What comes of a change to a copy, which then takes the file's place."""
         with self._alone(), self._part() as part, faults(self.path):
             shutil.copyfile(self.path, part)
             with _opened(part) as db:
                 db.execute("BEGIN")
-                count = taken_back(DuckTaking(db, part, Source(archive, place, "", 0), (), Outcome()))
+                told = change(DuckTaking(db, part, Source(archive, place, "", 0), (), Outcome()))
                 db.execute("COMMIT")
             self._move(part)
-        return count
+        return told
 
     @property
     def _note(self) -> Path:

@@ -13,19 +13,21 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from catalog import store_sql as sql
-from catalog.holdings import Held, Imported, Outcome, Source, named, table
+from catalog.holdings import Held, Imported, Outcome, Source, holding, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Missing, StoreFault
-from catalog.store_removing import taken_back
+from catalog.store_removing import forgotten, taken_back
 from catalog.store_taking import ABOUT, OWN, SOURCES, STAGED, TABLES, Taking, spool
 
 if TYPE_CHECKING:
     import psycopg
 
     from catalog.postgres_reader import PostgresReader, Watched
+
+T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds to wait for another import, or for a lock
 ANSWERS = 3.0  # seconds until it must have said what it holds
@@ -112,23 +114,20 @@ class PostgresStore:
 
     def remove(self, archive: str) -> int:
         """Forget an archive."""
-        told = self.held().get(named(archive))
-        if told is None:
-            raise Missing(f"the catalog holds nothing of {archive!r}")
-        with self.faults(), self.connected() as db, db.transaction():
-            self._alone(db)
-            db.execute(f"DROP TABLE {table(archive)}")
-            db.execute("DELETE FROM archives WHERE name = %s", [archive])
-            db.execute("DELETE FROM sources WHERE archive = %s", [archive])
+        told = holding(self.held(), named(archive))
+        self._changed(archive, "", forgotten)
         return sum(told.rows.values())
 
     def take_back(self, archive: str, place: str) -> int:
-        """Forget what was imported from a place, in one transaction."""
-        if named(archive) not in self.held():
-            raise Missing(f"the catalog holds nothing of {archive!r}")
+        """Forget what was imported from a place."""
+        holding(self.held(), named(archive))
+        return self._changed(archive, place, taken_back)
+
+    def _changed(self, archive: str, place: str, change: Callable[[Taking], T]) -> T:
+        """What comes of a change, in one transaction."""
         with self.faults(), self.connected() as db, tempfile.TemporaryFile() as none, db.transaction():
             self._alone(db)
-            return taken_back(PostgresTaking(db, none, Source(archive, place, "", 0), (), Outcome()))
+            return change(PostgresTaking(db, none, Source(archive, place, "", 0), (), Outcome()))
 
     def connected(self) -> Watched:
         """A connection. Raises psycopg.Error."""

@@ -1,4 +1,4 @@
-"""What was imported from one place is taken back: exactly, or not at all.
+"""An archive is forgotten, or what was imported of it from one place is taken back: exactly, or not at all.
 
 A row that several files told of has their values together, the later ones over the earlier. What the others
 had said could not be told without one of them, so then nothing is taken back.
@@ -14,6 +14,13 @@ from catalog.problems import BadFile
 from catalog.store_taking import Taking
 
 NAMED = 3  # other places in an error
+
+
+def forgotten(step: Taking) -> None:
+    """Forget the source's archive. The caller begins and commits."""
+    step.all(f"DROP TABLE {step.table}")
+    for name, column in (("archives", "name"), ("sources", "archive")):
+        step.all(f"DELETE FROM {name} WHERE {column} = ?", [step.source.archive])
 
 
 def taken_back(step: Taking) -> int:
@@ -67,16 +74,13 @@ def _sources(row: Sequence[Any]) -> set[int]:
 def _described(step: Taking) -> None:
     """Note what is held now, as of the last import that stays; nothing, where no row does."""
     names = [name for name in step.columns() if not name.startswith("_")]
-    said = [step.source.archive]
     if not step.all(f"SELECT 1 FROM {step.table} LIMIT 1"):
-        step.all(f"DROP TABLE {step.table}")
-        step.all("DELETE FROM archives WHERE name = ?", said)
-        step.all("DELETE FROM sources WHERE archive = ?", said)
+        forgotten(step)
         return
     (counts,) = step.all(
         f"SELECT {', '.join(f'count({sql.quoted([name])})' for name in names)} FROM {step.table}"
     )
     left = [name for name, count in zip(names, counts, strict=True) if count]
     last = "SELECT imported_at, kind, place FROM sources WHERE archive = ? ORDER BY imported_at DESC, id DESC"
-    when, kind, place = step.all(f"{last} LIMIT 1", said)[0]
+    when, kind, place = step.all(f"{last} LIMIT 1", [step.source.archive])[0]
     step.describe(left, when, f"{kind}: {place}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from catalog.holdings import Held, Reader, Store, table
+from catalog.holdings import Held, Reader, Store, holding, table
 from catalog.keywords import OWN_KEYS, Level
-from catalog.problems import Missing
 from catalog.store_sql import quoted
 
 NAMES = (*(level.uid for level in reversed(Level)), *OWN_KEYS.values())
@@ -47,9 +46,7 @@ class Holding:
 
 def holdings(store: Store, archive: str, name: str) -> list[Holding]:
     """The rows that a UID, a key or a PatientID names, at most MOST. Raises Missing where nothing is held."""
-    held = store.held().get(archive)
-    if held is None:
-        raise Missing(f"the catalog holds nothing of {archive!r}; see broker catalog list")
+    held = holding(store.held(), archive)
     db = store.reader()
     try:
         db.execute(_SOURCES, [archive])

@@ -64,15 +64,22 @@ class Catalog:
         return self.place.read_bytes() if self.place.exists() else b""
 
 
+def rows(kept: Store, columns: str = "*", archive: str = "mine") -> list[tuple[object, ...]]:
+    """What a reader sees."""
+    db = kept.reader()
+    try:
+        db.execute(f"SELECT {columns} FROM {table(archive)}")
+        return sorted(db.fetchmany(1_000_000), key=repr)
+    finally:
+        db.close()
+
+
 def told(kept: Store) -> bytes:
     """Everything that a store holds. (A killed import may leave columns in PostgreSQL that nobody sees.)"""
     found: list[object] = [kept.sources()]
     for archive, about in kept.held().items():
         columns = ", ".join(f'"{name}"' for name in ("_key", "_source", "_line", *sorted(about.columns)))
-        db = kept.reader()
-        db.execute(f"SELECT {columns} FROM {table(archive)} ORDER BY _key")
-        found += [about, db.fetchmany(1_000_000)]
-        db.close()
+        found += [about, rows(kept, columns, archive)]
     return repr(found).encode()
 
 

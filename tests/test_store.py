@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from holdings import rows
 from peers import faults
 from peers.faults import Faulty, Wire
 from peers.postgres import PASSWORD, Postgres
@@ -39,16 +40,6 @@ def series(number: int, **said: str) -> Row:
 
 
 SOME = [series(n) for n in range(10)]
-
-
-def rows(kept: Store, columns: str = "*", archive: str = "mine") -> list[tuple[object, ...]]:
-    """What a reader sees."""
-    db = kept.reader()
-    try:
-        db.execute(f"SELECT {columns} FROM {table(archive)}")
-        return sorted(db.fetchmany(1_000_000), key=repr)
-    finally:
-        db.close()
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int]:

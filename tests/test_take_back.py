@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from holdings import Catalog, of, told
+from holdings import Catalog, of, rows, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.holdings import Held, Source, Store, table
+from catalog.holdings import Held, Source, Store
 from catalog.imports.rows import Row
 from catalog.keywords import Level
 from catalog.problems import BadFile, Missing
@@ -36,12 +36,7 @@ B = [series(n, Modality="CT", BodyPartExamined="LUNG") for n in range(10, 13)]
 def said(kept: Store) -> list[tuple[object, ...]]:
     """The values of all rows, and the sources that told of them."""
     columns = ", ".join(f'"{name}"' for name in sorted(kept.held()["mine"].columns))
-    db = kept.reader()
-    try:
-        db.execute(f"SELECT {columns}, _source, _line, _also, _same FROM {table('mine')}")
-        return sorted(db.fetchmany(1000), key=repr)
-    finally:
-        db.close()
+    return rows(kept, f"{columns}, _source, _line, _also, _same")
 
 
 def state(kept: Store) -> tuple[Held, list[tuple[object, ...]], list[str]]:
@@ -86,7 +81,7 @@ def test_what_another_file_said_too_is_not_taken_from_it(kept: Store) -> None:
 
 
 @pytest.mark.parametrize("place", ["/file.csv", "/other.csv"])
-def test_values_that_several_gave_are_not_told_apart(kept: Store, place: str) -> None:
+def test_values_that_several_gave_are_not_given_apart(kept: Store, place: str) -> None:
     kept.take(FILE, A)
     kept.take(OTHER, [series(1, Modality="PT"), *B])
     before = told(kept)
@@ -129,8 +124,8 @@ IMPORTS = st.lists(st.tuples(st.sampled_from(PLACES), st.lists(SERIES, min_size=
 
 def taken(imports: Sequence[tuple[Source, list[Row]]]) -> Store:
     kept = store(Path(tempfile.mkdtemp(dir=FOLDER.name)) / "catalog.duckdb")
-    for source, rows in imports:
-        kept.take(source, rows)
+    for source, given_ in imports:
+        kept.take(source, given_)
     return kept
 
 
@@ -139,8 +134,8 @@ def values(kept: Store) -> list[str]:
     if "mine" not in kept.held():
         return []
     names = sorted(kept.held()["mine"].columns)
-    rows = (zip(names, row[:-4], strict=True) for row in said(kept))
-    return sorted(str([(name, value) for name, value in row if value is not None]) for row in rows)
+    found = (zip(names, row[:-4], strict=True) for row in said(kept))
+    return sorted(str([(name, value) for name, value in row if value is not None]) for row in found)
 
 
 @settings(max_examples=20, deadline=None)

@@ -81,7 +81,7 @@ class _Answering(Generic[C]):
     def __init__(self, ask: Ask, plan: Callable[[C], Asked[C]]) -> None:
         self._most = ask.limit or sys.maxsize
         self._plan = plan
-        self._asked: Asked[C] | None = None
+        self._asked: Asked[C]  # planned first
         self._unclaimed = threading.Lock()
         self._count: Callable[[C], dict[str, int]] | None = None
 
@@ -96,7 +96,7 @@ class _Answering(Generic[C]):
 
     def first(self, db: C) -> Rows:
         """The first rows."""
-        asked = self._asked or self.plan(db)
+        asked = self._asked
         rows = asked.first(db)
         if asked.undecided and len(rows) < min(asked.sizes[0], self._most) and self.claim():
             self._count = asked.undecided
