@@ -16,26 +16,24 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from catalog import numbers
 from catalog import store_sql as sql
 from catalog.duckdb_reader import DuckReader, faults, held, known, state
-from catalog.holdings import Held, Imported, Outcome, Source, holding, named
+from catalog.holdings import Held, Imported, Outcome, Source, named
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, StoreFault
-from catalog.store_removing import forgotten, taken_back
+from catalog.store_removing import Removing, T
 from catalog.store_taking import ABOUT, SOURCES, STAGED, Taking, spool
 
 if TYPE_CHECKING:
     import duckdb
 
-T = TypeVar("T")
-
 PATIENCE = 10.0  # seconds to wait for another import
 
 
-class DuckStore:
+class DuckStore(Removing):
     """The store in a file."""
 
     dialect = "duckdb"
@@ -95,18 +93,7 @@ class DuckStore:
                     self._move(part)
         return outcome
 
-    def remove(self, archive: str) -> int:
-        """Forget an archive, in a copy without it."""
-        told = holding(self.held(), named(archive))
-        self._changed(archive, "", forgotten)
-        return sum(told.rows.values())
-
-    def take_back(self, archive: str, place: str) -> int:
-        """Forget what was imported from a place, in a copy without it."""
-        holding(self.held(), named(archive))
-        return self._changed(archive, place, taken_back)
-
-    def _changed(self, archive: str, place: str, change: Callable[[Taking], T]) -> T:
+    def changed(self, archive: str, place: str, change: Callable[[Taking], T]) -> T:
         """What comes of a change to a copy, which then takes the file's place."""
         with self._alone(), self._part() as part, faults(self.path):
             shutil.copyfile(self.path, part)

@@ -13,21 +13,19 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 from catalog import store_sql as sql
-from catalog.holdings import Held, Imported, Outcome, Source, holding, named, table
+from catalog.holdings import Held, Imported, Outcome, Source, named, table
 from catalog.imports.rows import Rejected, Row
 from catalog.problems import Busy, Missing, StoreFault
-from catalog.store_removing import forgotten, taken_back
+from catalog.store_removing import Removing, T
 from catalog.store_taking import ABOUT, OWN, SOURCES, STAGED, TABLES, Taking, spool
 
 if TYPE_CHECKING:
     import psycopg
 
     from catalog.postgres_reader import PostgresReader, Watched
-
-T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds to wait for another import, or for a lock
 ANSWERS = 3.0  # seconds until it must have said what it holds
@@ -55,7 +53,7 @@ _COLUMNS = (
 )
 
 
-class PostgresStore:
+class PostgresStore(Removing):
     """The store in a database."""
 
     dialect = "postgres"
@@ -112,18 +110,7 @@ class PostgresStore:
                     db.execute(f"VACUUM (SKIP_LOCKED) {table(source.archive)}")
         return outcome
 
-    def remove(self, archive: str) -> int:
-        """Forget an archive."""
-        told = holding(self.held(), named(archive))
-        self._changed(archive, "", forgotten)
-        return sum(told.rows.values())
-
-    def take_back(self, archive: str, place: str) -> int:
-        """Forget what was imported from a place."""
-        holding(self.held(), named(archive))
-        return self._changed(archive, place, taken_back)
-
-    def _changed(self, archive: str, place: str, change: Callable[[Taking], T]) -> T:
+    def changed(self, archive: str, place: str, change: Callable[[Taking], T]) -> T:
         """What comes of a change, in one transaction."""
         with self.faults(), self.connected() as db, tempfile.TemporaryFile() as none, db.transaction():
             self._alone(db)

@@ -6,14 +6,41 @@ had said could not be told without one of them, so then nothing is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from catalog import store_sql as sql
+from catalog.holdings import Held, holding, named
 from catalog.problems import BadFile
 from catalog.store_taking import Taking
 
+T = TypeVar("T")
+
 NAMED = 3  # other places in an error
+
+
+class Removing(ABC):
+    """A store from which something is taken away."""
+
+    @abstractmethod
+    def held(self) -> dict[str, Held]:
+        """What is held, by archive."""
+
+    @abstractmethod
+    def changed(self, archive: str, place: str, change: Callable[[Taking], T]) -> T:
+        """What comes of a change to an archive's holdings, which is made whole or not at all."""
+
+    def remove(self, archive: str) -> int:
+        """Forget an archive; how many rows it had."""
+        told = holding(self.held(), named(archive))
+        self.changed(archive, "", forgotten)
+        return sum(told.rows.values())
+
+    def take_back(self, archive: str, place: str) -> int:
+        """Forget what was imported from one place; how many rows that were. Raises BadFile."""
+        holding(self.held(), named(archive))
+        return self.changed(archive, place, taken_back)
 
 
 def forgotten(step: Taking) -> None:
